@@ -1,0 +1,4 @@
+//! The server: GraphQL for the office and its reports, sync for the field, over Postgres.
+
+pub mod store;
+pub mod world;

@@ -1,0 +1,77 @@
+//! What the code may not take from its surroundings: the time and randomness. Both are injected, so that a
+//! test decides them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use rand::TryRngCore as _;
+use sync_protocol::time::Timestamp;
+use uuid::Uuid;
+
+/// The clock and the source of randomness.
+pub trait World: Send + Sync {
+    /// Returns the current instant.
+    fn now(&self) -> Timestamp;
+
+    /// Fills `bytes` with unpredictable bytes.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Returns a new row identifier: a version 7 UUID.
+    fn new_id(&self) -> Uuid {
+        let mut random = [0; 10];
+        self.fill_random(&mut random);
+        uuid::Builder::from_unix_timestamp_millis(self.now().0.max(0) as u64, &random).into_uuid()
+    }
+}
+
+/// A world shared by every part of the server.
+pub type SharedWorld = Arc<dyn World>;
+
+/// The real clock and the operating system's randomness.
+#[derive(Debug, Default)]
+pub struct SystemWorld;
+
+impl World for SystemWorld {
+    fn now(&self) -> Timestamp {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since_epoch.as_millis() as i64)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        // Without randomness no token may be made, and there is no way to go on.
+        rand::rngs::OsRng.try_fill_bytes(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// A clock that a test sets, and a counted sequence for randomness.
+#[derive(Debug)]
+pub struct FixedWorld {
+    now_ms: AtomicI64,
+    counter: AtomicU64,
+}
+
+impl FixedWorld {
+    /// Returns a world in which it is `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now_ms: AtomicI64::new(now.0), counter: AtomicU64::new(0) }
+    }
+
+    /// Moves the clock.
+    pub fn advance_ms(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl World for FixedWorld {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now_ms.load(Ordering::SeqCst))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        use sha2::{Digest as _, Sha256};
+        for chunk in bytes.chunks_mut(32) {
+            let block = Sha256::digest(self.counter.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}

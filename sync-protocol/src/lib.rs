@@ -1,0 +1,11 @@
+//! What the server and every client share: entities, rules and the wire. No clock, no random, no I/O.
+//!
+//! Start with [`entity`] for what is recorded, [`mutation`] for how a change is identified, [`wire`] for what
+//! is said when, [`frame`] for the bytes.
+
+pub mod code;
+pub mod entity;
+pub mod field;
+pub mod id;
+pub mod time;
+pub mod value;
