@@ -2,6 +2,7 @@
 
 pub mod migrate;
 pub mod pool;
+pub mod query;
 pub mod record;
 pub mod sql;
 
