@@ -3,9 +3,18 @@
 //! Start with [`entity`] for what is recorded, [`mutation`] for how a change is identified, [`wire`] for what
 //! is said when, [`frame`] for the bytes.
 
+pub mod cbor;
 pub mod code;
+pub mod cursor;
 pub mod entity;
 pub mod field;
+pub mod frame;
 pub mod id;
+pub mod mutation;
+pub mod patch;
+pub mod rows;
 pub mod time;
 pub mod value;
+pub mod wire;
+
+mod bytes16;
