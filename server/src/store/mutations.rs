@@ -155,11 +155,16 @@ pub struct HeldMutation {
     pub payload: Vec<u8>,
     /// The held item that shows it to people.
     pub held_item_id: Uuid,
+    /// The row that it waited for.
+    pub waits_for_id: Option<Uuid>,
+    /// Since when.
+    pub held_at: Timestamp,
 }
 
 /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
 pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec<HeldMutation>, StoreError> {
-    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id FROM held_item h \
+    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at \
+         FROM held_item h \
          JOIN mutation m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
               AND m.incarnation = h.incarnation AND m.no = h.mutation_no \
          WHERE h.programme_id = $1 AND h.waits_for_id = ANY($2) AND h.state = 'HELD' AND m.payload IS NOT NULL \
@@ -174,6 +179,8 @@ pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec
                 no: record.int(2)? as u64,
                 payload: record.bytes(3)?,
                 held_item_id: record.uuid(4)?,
+                waits_for_id: record.opt_uuid(5)?,
+                held_at: record.timestamp(6)?,
             })
         })
         .collect()
