@@ -7,5 +7,6 @@ pub mod code;
 pub mod entity;
 pub mod field;
 pub mod id;
+pub mod text;
 pub mod time;
 pub mod value;
