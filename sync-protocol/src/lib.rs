@@ -7,6 +7,7 @@ pub mod code;
 pub mod entity;
 pub mod field;
 pub mod id;
+pub mod message;
 pub mod text;
 pub mod time;
 pub mod value;
