@@ -8,6 +8,8 @@ pub mod entity;
 pub mod field;
 pub mod id;
 pub mod message;
+pub mod rule;
 pub mod text;
 pub mod time;
+pub mod validate;
 pub mod value;
