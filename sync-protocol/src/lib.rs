@@ -6,6 +6,7 @@
 pub mod code;
 pub mod entity;
 pub mod field;
+pub mod form;
 pub mod id;
 pub mod message;
 pub mod rule;
