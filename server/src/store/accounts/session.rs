@@ -72,7 +72,7 @@ pub struct Successor {
     pub is_used: bool,
 }
 
-/// Reads nine columns: a session joined with its account and its device.
+/// Reads the first eight columns: a session joined with its account and its device.
 fn read_session(record: &Record) -> Result<Session, StoreError> {
     Ok(Session {
         id: record.uuid(0)?,
