@@ -1,5 +1,6 @@
 //! Postgres: the only module with SQL, and the only one that knows diesel.
 
+pub mod accounts;
 pub mod log;
 pub mod migrate;
 pub mod mutations;
@@ -9,8 +10,3 @@ pub mod rows;
 pub mod sql;
 
 mod error;
-
-pub use error::StoreError;
-pub use pool::{Conn, Db, Tx};
-pub use record::Record;
-pub use sql::{Bind, Sql};
