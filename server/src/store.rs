@@ -1,5 +1,6 @@
 //! Postgres: the only module with SQL, and the only one that knows diesel.
 
+pub mod database;
 pub mod migrate;
 pub mod pool;
 pub mod record;
