@@ -32,7 +32,12 @@ impl Config {
 
     fn consistent(&self) -> Result<(), ConfigError> {
         let not_above = [
-            ("graphql.default_page_rows", self.graphql.default_page_rows, "graphql.max_page_rows", self.graphql.max_page_rows),
+            (
+                "graphql.default_page_rows",
+                self.graphql.default_page_rows,
+                "graphql.max_page_rows",
+                self.graphql.max_page_rows,
+            ),
             ("sync.max_frame_bytes", self.sync.max_frame_bytes, "sync.max_request_bytes", self.sync.max_request_bytes),
         ];
         for (key, value, limit_key, limit) in not_above {

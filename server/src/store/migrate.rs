@@ -1,5 +1,7 @@
 //! Migrations: embedded, each in its own transaction, run by one server at a time.
 
+use std::time::Duration;
+
 use diesel::migration::{Migration, MigrationSource as _, MigrationVersion};
 use diesel::pg::Pg;
 use diesel_async::{AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _};
@@ -12,6 +14,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Lets one server migrate at a time; the lock's number is arbitrary but fixed.
 const SETUP: &str = "SET client_min_messages = warning; SELECT pg_advisory_lock(8387226016127942657)";
+
+/// An address that swallows packets would hold the start for minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a run of [`migrate`] did.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,13 +64,18 @@ impl From<diesel::result::Error> for MigrateError {
 
 /// Applies the migrations that the database lacks. Refuses a database that is newer, or someone else's.
 pub async fn migrate(url: &str) -> Result<Migrated, MigrateError> {
-    let mut conn =
-        AsyncPgConnection::establish(url).await.map_err(|error| MigrateError::Connect(error.to_string()))?;
+    let mut conn = connect(url).await?;
     conn.batch_execute(SETUP).await?;
     refuse_foreign(&mut conn).await?;
     // The harness blocks the thread that it runs on.
     let run = tokio::task::spawn_blocking(move || run(conn)).await;
     run.map_err(|error| MigrateError::Failed(error.to_string()))?
+}
+
+async fn connect(url: &str) -> Result<AsyncPgConnection, MigrateError> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
+    let connected = connected.map_err(|_| MigrateError::Connect("error connecting to server".to_owned()))?;
+    connected.map_err(|error| MigrateError::Connect(error.to_string()))
 }
 
 /// Returns whether the database has every migration of this version.
