@@ -1,6 +1,7 @@
 //! Postgres: the only module with SQL, and the only one that knows diesel.
 
 pub mod accounts;
+pub mod database;
 pub mod log;
 pub mod migrate;
 pub mod mutations;
