@@ -1,6 +1,16 @@
 //! The server: GraphQL for the office and its reports, sync for the field, over Postgres.
+//!
+//! Start reading at [`cli`] (what a run does) and [`router`] (what a request does).
 
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod error;
 pub mod graphql;
+pub mod ops;
+pub mod postgres;
+pub mod router;
 pub mod store;
 pub mod world;

@@ -80,6 +80,22 @@ impl Value {
         }
     }
 
+    /// Returns the value as JSON, for people and for tools: identifiers, dates and exact numbers as text.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Int(value) => Json::from(*value),
+            Self::Decimal(value) => Json::String(value.to_string()),
+            Self::Text(value) => Json::String(value.clone()),
+            Self::Uuid(value) => Json::String(value.to_string()),
+            Self::Date(value) => Json::String(value.to_string()),
+            Self::Timestamp(value) => Json::String(value.to_string()),
+            Self::Json(value) => serde_json::from_str(value).unwrap_or(Json::Null),
+        }
+    }
+
     /// Returns the text, if this is text or a code.
     pub fn as_text(&self) -> Option<&str> {
         match self {
