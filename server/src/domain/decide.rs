@@ -156,12 +156,8 @@ impl Decider<'_> {
             return None;
         }
         self.is_verbatim = false;
-        let incoming = Incoming {
-            no: held.no,
-            hash: Default::default(),
-            payload: Vec::new(),
-            mutation: Some(mutation.clone()),
-        };
+        let incoming =
+            Incoming { no: held.no, hash: Default::default(), payload: Vec::new(), mutation: Some(mutation.clone()) };
         let result = self.conclude(&incoming, &verdict, &held.outbox);
         self.trace(&incoming, &verdict, &held.outbox);
         let item = traces::settled_item(&held, mutation, verdict.is_written(), self.batch.received_at);

@@ -29,12 +29,7 @@ pub struct Concurrent {
 }
 
 /// Returns the fields of a mutation that meet a concurrent edit.
-pub fn concurrent_edits(
-    mutation: &Mutation,
-    current: &Row,
-    changes: &[FieldChange],
-    device: Uuid,
-) -> Vec<Concurrent> {
+pub fn concurrent_edits(mutation: &Mutation, current: &Row, changes: &[FieldChange], device: Uuid) -> Vec<Concurrent> {
     let fields = mutation.kind.def().fields;
     let others: Vec<&FieldChange> = changes.iter().filter(|change| !is_own(change, mutation, device)).collect();
     let mut found: Vec<Concurrent> = Vec::new();
@@ -186,7 +181,8 @@ mod tests {
     #[test]
     fn the_last_arrival_is_shown_and_the_other_value_is_kept() {
         let server = current(&[("text", text("theirs"))]);
-        let found = concurrent_edits(&mutation(&[("text", text("mine"))], 1), &server, &[change(2, &["text"], THEIRS)], MINE);
+        let found =
+            concurrent_edits(&mutation(&[("text", text("mine"))], 1), &server, &[change(2, &["text"], THEIRS)], MINE);
         assert!(found[0].incoming_wins && !found[0].is_settled);
         assert_eq!((&found[0].current, &found[0].incoming), (&text("theirs"), &text("mine")));
     }

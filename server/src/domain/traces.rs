@@ -30,8 +30,7 @@ pub fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outbox: &Ou
         if edit.incoming_wins { (&edit.incoming, &edit.current) } else { (&edit.current, &edit.incoming) };
     let incoming_by = Some(mutation.author);
     let current_by = edit.current_by.map(UserId);
-    let (kept_by, other_by) =
-        if edit.incoming_wins { (incoming_by, current_by) } else { (current_by, incoming_by) };
+    let (kept_by, other_by) = if edit.incoming_wins { (incoming_by, current_by) } else { (current_by, incoming_by) };
     let row = Conflict {
         id: ConflictId(derived_id(outbox, mutation.no, name)),
         subject_scope_id: scope,
@@ -101,4 +100,3 @@ fn derived_id(outbox: &Outbox, no: u64, about: &str) -> Uuid {
     let name = format!("{}/{no}/{about}", outbox.incarnation);
     Uuid::new_v5(&outbox.device, name.as_bytes())
 }
-

@@ -63,9 +63,15 @@ pub(super) enum Source {
     /// The field at this position.
     Column(usize),
     /// The row that the field at this position names.
-    One { column: usize, kind: EntityKind },
+    One {
+        column: usize,
+        kind: EntityKind,
+    },
     /// The rows of `kind` whose field `of` names this row.
-    Many { kind: EntityKind, of: &'static Field },
+    Many {
+        kind: EntityKind,
+        of: &'static Field,
+    },
 }
 
 impl Shape {
@@ -160,6 +166,8 @@ fn plural(kind: EntityKind) -> &'static str {
 pub(super) fn column_name(field: &Field) -> String {
     match field.reference {
         Some(_) => camel(&format!("{}_id", base(field))),
+        // Every row has a `version` of another kind.
+        None if field.name == "version" => "versionNo".to_owned(),
         None => camel(field.name),
     }
 }

@@ -92,8 +92,9 @@ fn list_cost(
     selected: &Selected,
     child: usize,
 ) -> ServerResult<usize> {
-    let size = |name| ctx.param_value::<Option<i32>>(variables, selected, name, Some(|| None));
-    let rows = size("first")?.or(size("last")?).map_or(DEFAULT_PAGE, |rows| usize::try_from(rows).unwrap_or(0));
+    // A variable that was left out is an error here and simply not given to us; a wrong type is refused elsewhere.
+    let size = |name| ctx.param_value::<Option<i32>>(variables, selected, name, Some(|| None)).ok().flatten();
+    let rows = size("first").or_else(|| size("last")).map_or(DEFAULT_PAGE, |rows| usize::try_from(rows).unwrap_or(0));
     Ok(rows.saturating_mul(child).saturating_add(1))
 }
 
@@ -187,4 +188,33 @@ fn permission() -> MetaType {
         field("scopeIds", "[ID!]!", "The scopes, when not everywhere."),
     ];
     object("Permission", "Something that the viewer may do.", fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_field() -> impl Iterator<Item = MetaField> {
+        let members = Catalog::get()
+            .shapes()
+            .iter()
+            .flat_map(|shape| shape.members.iter().map(move |member| member_field(shape.kind, member)));
+        members.chain(root_fields())
+    }
+
+    #[test]
+    fn every_list_field_has_a_price() {
+        let lists: Vec<_> = every_field().filter(|field| field.ty.contains("Connection")).collect();
+        assert!(lists.len() > 40, "{}", lists.len());
+        assert!(lists.iter().all(|list| list.compute_complexity.is_some()));
+    }
+
+    #[test]
+    fn every_field_and_argument_is_described() {
+        let is_told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        for field in every_field() {
+            assert!(is_told(&field.description), "{}", field.name);
+            assert!(field.args.values().all(|argument| is_told(&argument.description)), "{}", field.name);
+        }
+    }
 }
