@@ -6,9 +6,13 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod domain;
 pub mod error;
 pub mod ops;
 pub mod postgres;
 pub mod router;
 pub mod store;
+pub mod sync;
 pub mod world;
+
+pub use cli::run;

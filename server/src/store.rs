@@ -6,8 +6,14 @@ pub mod log;
 pub mod migrate;
 pub mod mutations;
 pub mod pool;
+pub mod query;
 pub mod record;
 pub mod rows;
 pub mod sql;
 
 mod error;
+
+pub use error::StoreError;
+pub use pool::{Conn, Db, Tx};
+pub use record::Record;
+pub use sql::{Bind, Sql};

@@ -13,7 +13,7 @@ use crate::store::mutations::FieldChange;
 
 /// Two edits of one field that did not know of each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Concurrent {
+pub(super) struct Concurrent {
     /// The position of the field.
     pub position: usize,
     /// The value on the server.
@@ -29,7 +29,7 @@ pub struct Concurrent {
 }
 
 /// Returns the fields of a mutation that meet a concurrent edit.
-pub fn concurrent_edits(
+pub(super) fn concurrent_edits(
     mutation: &Mutation,
     current: &Row,
     changes: &[FieldChange],
@@ -186,7 +186,8 @@ mod tests {
     #[test]
     fn the_last_arrival_is_shown_and_the_other_value_is_kept() {
         let server = current(&[("text", text("theirs"))]);
-        let found = concurrent_edits(&mutation(&[("text", text("mine"))], 1), &server, &[change(2, &["text"], THEIRS)], MINE);
+        let found =
+            concurrent_edits(&mutation(&[("text", text("mine"))], 1), &server, &[change(2, &["text"], THEIRS)], MINE);
         assert!(found[0].incoming_wins && !found[0].is_settled);
         assert_eq!((&found[0].current, &found[0].incoming), (&text("theirs"), &text("mine")));
     }

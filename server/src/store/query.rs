@@ -1,0 +1,5 @@
+//! Generic reads.
+
+mod viewer;
+
+pub use viewer::load_viewer;
