@@ -3,9 +3,10 @@
 /// The characters that [`fold`] replaces; the ones beyond the length of [`FOLD_TO`] are deleted.
 ///
 /// With [`FOLD_TO`] this is the pair of arguments of the SQL function `translate`, so that the twin in SQL is
-/// `btrim(regexp_replace(lower(translate(text, FOLD_FROM, FOLD_TO)), '\s+', ' ', 'g'))`. Capitals are listed too:
-/// `lower` of a database with the locale `C` knows ASCII only; with `C.UTF-8` the twin is equal for every letter. The tail holds combining marks, which some
-/// keyboards send instead of letters with diacritics.
+/// `btrim(regexp_replace(lower(translate(text, FOLD_FROM, FOLD_TO)), '\s+', ' ', 'g'))`. In a database with the
+/// locale `C.UTF-8` the two are equal for every letter; with `C`, where `lower` knows ASCII only, for the letters
+/// of this table, which is why it lists capitals too. The tail holds combining marks, which some keyboards send
+/// instead of letters with diacritics.
 pub const FOLD_FROM: &str = "șşțţăâîáàäãåāąćčçďđèéêëēęěğģìíïīįķłĺľļńňñņòóôöõőøōŕřśšťùúûüűůūųýÿźżžßæœ\
 ȘŞȚŢĂÂÎÁÀÄÃÅĀĄĆČÇĎĐÈÉÊËĒĘĚĞĢÌÍÏĪĮİĶŁĹĽĻŃŇÑŅÒÓÔÖÕŐØŌŔŘŚŠŤÙÚÛÜŰŮŪŲÝŸŹŻŽÆŒ\u{212b}ẞ\
 \u{a0}\u{2007}\u{2009}\u{202f}\
