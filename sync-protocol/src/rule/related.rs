@@ -91,7 +91,7 @@ mod tests {
         related.follow(EntityKind::Finding, &finding.to_row());
         let changed = Finding { text: "The oven is back".to_owned(), ..finding.clone() };
         related.follow(EntityKind::Finding, &changed.to_row());
-        assert_eq!(related.children::<Finding>("visit_id", visit), [changed.clone()]);
+        assert_eq!(related.children::<Finding>("visit_id", visit), std::slice::from_ref(&changed));
         assert_eq!(related.row::<Finding>(finding.id), Some(changed));
     }
 
