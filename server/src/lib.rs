@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod graphql;
 pub mod ops;
 pub mod postgres;
 pub mod router;

@@ -111,6 +111,8 @@ pub trait FieldValue: Sized {
     const TYPE: FieldType;
     /// Whether null is a value of it.
     const NULLABLE: bool;
+    /// The name of the type for code lists and documents; otherwise empty.
+    const NAME: &'static str = "";
     /// For codes, every value of the closed list; otherwise empty.
     const CODES: &'static [&'static str] = &[];
     /// Returns the stored form.
@@ -122,6 +124,7 @@ pub trait FieldValue: Sized {
 impl<T: FieldValue> FieldValue for Option<T> {
     const TYPE: FieldType = T::TYPE;
     const NULLABLE: bool = true;
+    const NAME: &'static str = T::NAME;
     const CODES: &'static [&'static str] = T::CODES;
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::to_value)
@@ -166,6 +169,7 @@ macro_rules! json_field_value {
         impl $crate::value::FieldValue for $rust {
             const TYPE: $crate::value::FieldType = $crate::value::FieldType::Json;
             const NULLABLE: bool = false;
+            const NAME: &'static str = stringify!($rust);
             fn to_value(&self) -> $crate::value::Value {
                 // These types hold only strings, numbers and lists, which always have a JSON form.
                 $crate::value::Value::Json(serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned()))
