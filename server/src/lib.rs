@@ -1,4 +1,5 @@
 //! The server: GraphQL for the office and its reports, sync for the field, over Postgres.
 
+pub mod demo;
 pub mod store;
 pub mod world;
