@@ -102,7 +102,7 @@ fn one(seed: u64, project: u32, today: Date) -> DemoProgramme {
     tables.codes = [places::codes(&ids), classifications::codes(&ids)].concat();
     form::add(&ids, &calendar, &mut tables);
     for story in enterprises::add(&ids, &calendar, &mut dice, &mut tables) {
-        add_enterprise_records(&ids, &calendar, &mut dice, &story, &mut tables);
+        add_enterprise_records(&mut dice, &story, &mut tables);
     }
     participants::add(&ids, &calendar, &mut dice, &mut tables);
 
@@ -112,9 +112,9 @@ fn one(seed: u64, project: u32, today: Date) -> DemoProgramme {
     DemoProgramme { programme_id: ids.at("programme"), rows, accounts, expected }
 }
 
-fn add_enterprise_records(ids: &Ids, calendar: &Calendar, dice: &mut Dice, story: &Story, tables: &mut Tables) {
-    let held = jobs::add(ids, calendar, dice, story, tables);
+fn add_enterprise_records(dice: &mut Dice, story: &Story, tables: &mut Tables) {
+    let held = jobs::add(dice, story, tables);
     let employments: Vec<Employment> = held.iter().map(|(employment, _)| employment.clone()).collect();
-    let made = visits::add(ids, calendar, dice, story, &employments, tables);
-    months::add(ids, calendar, dice, story, &held, &made, tables);
+    let made = visits::add(dice, story, &employments, tables);
+    months::add(dice, story, &held, &made, tables);
 }

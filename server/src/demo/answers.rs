@@ -109,11 +109,11 @@ fn moves_since_last_visit(scene: &Scene<'_>) -> i32 {
 fn answer_equipment_and_money(sheet: &mut Sheet<'_>, dice: &mut Dice, facts: &Facts) {
     let is_missing = facts.are_critical_in(Area::Equipment);
     for item in 1..=3 {
-        let id: Uuid = sheet.scene.ids.at(&format!("{}/equipment/{item}", sheet.scene.story.path));
+        let id: Uuid = sheet.scene.story.ids.at(&format!("{}/equipment/{item}", sheet.scene.story.path));
         sheet.answer_for("E01", Some(id), Value::Bool(!(is_missing && item == 1)));
     }
     sheet.answer("E02", Value::Bool(!facts.concern(Area::Equipment)));
-    let turnover = Decimal::new(i64::from(dice.between(6_000_00, 58_000_00)), 2);
+    let turnover = Decimal::new(i64::from(dice.between(600_000, 5_800_000)), 2);
     sheet.answer("F01", Value::Decimal(turnover));
     sheet.answer("F02", Value::Bool(facts.concern(Area::Payroll)));
     let was_discussed = dice.chance(850);

@@ -17,6 +17,8 @@ use super::trades::{TRADES, Trade};
 /// What an enterprise goes through, with the months counted from the month of the demo.
 #[derive(Clone, Debug)]
 pub(super) struct Story {
+    pub(super) ids: Ids,
+    pub(super) calendar: Calendar,
     pub(super) id: EnterpriseId,
     /// The path of its identifiers, such as `enterprise/012`.
     pub(super) path: String,
@@ -65,18 +67,17 @@ pub(super) const REPLACEMENT: usize = 21;
 /// Adds the enterprises with their sites and the grants of their mentors; returns their stories.
 pub(super) fn add(ids: &Ids, calendar: &Calendar, dice: &mut Dice, tables: &mut Tables) -> Vec<Story> {
     let trades: Vec<&'static Trade> = dice.shuffled(&TRADES.iter().collect::<Vec<_>>());
-    let stories: Vec<Story> = trades.iter().enumerate().map(|(at, trade)| story(ids, dice, at + 1, trade)).collect();
+    let stories: Vec<Story> =
+        trades.iter().enumerate().map(|(at, trade)| story(ids, calendar, dice, at + 1, trade)).collect();
     for story in &stories {
-        let enterprise = enterprise(calendar, dice, story);
-        let handover = story.handover.map(|(before, month)| (before, calendar.day(month, 1)));
-        staff::assign(ids, &enterprise, calendar.day(story.registered_month, 1), handover, tables);
-        tables.sites.push(site(ids, dice, story));
-        tables.enterprises.push(enterprise);
+        staff::assign(story, tables);
+        tables.enterprises.push(enterprise(dice, story));
+        tables.sites.push(site(dice, story));
     }
     stories
 }
 
-fn story(ids: &Ids, dice: &mut Dice, number: usize, trade: &'static Trade) -> Story {
+fn story(ids: &Ids, calendar: &Calendar, dice: &mut Dice, number: usize, trade: &'static Trade) -> Story {
     let (county, mentor) = PLAN[number - 1];
     let path = format!("enterprise/{number:03}");
     let (status, last_month) = match number {
@@ -85,6 +86,8 @@ fn story(ids: &Ids, dice: &mut Dice, number: usize, trade: &'static Trade) -> St
         _ => (EnterpriseStatus::Operating, LAST_MONTH),
     };
     Story {
+        ids: *ids,
+        calendar: *calendar,
         id: ids.at(&path),
         path,
         number,
@@ -110,7 +113,7 @@ fn locality(dice: &mut Dice, number: usize, county: County) -> &'static Locality
     fixed.unwrap_or(drawn)
 }
 
-fn enterprise(calendar: &Calendar, dice: &mut Dice, story: &Story) -> Enterprise {
+fn enterprise(dice: &mut Dice, story: &Story) -> Enterprise {
     Enterprise {
         id: story.id,
         code: format!("ENT-{:03}", story.number),
@@ -118,7 +121,7 @@ fn enterprise(calendar: &Calendar, dice: &mut Dice, story: &Story) -> Enterprise
         legal_form: story.trade.legal_form,
         kind: if story.trade.is_wise { EnterpriseKind::Wise } else { EnterpriseKind::SocialEnterprise },
         cui: Some(people::invalid_cui(dice)),
-        registered_on: Some(calendar.working_day(story.registered_month, dice.between(3, 25))),
+        registered_on: Some(story.calendar.working_day(story.registered_month, dice.between(3, 25))),
         nace_code: story.trade.nace.to_owned(),
         county: story.locality.county,
         siruta_code: story.locality.siruta.to_owned(),
@@ -148,7 +151,7 @@ fn name(story: &Story) -> String {
     format!("{} {}{form} — Întreprindere Socială (demo)", story.trade.name, landscapes[story.number % 5])
 }
 
-fn site(ids: &Ids, dice: &mut Dice, story: &Story) -> Site {
+fn site(dice: &mut Dice, story: &Story) -> Site {
     const STREETS: [&str; 8] = [
         "Strada Principală",
         "Strada Morii",
@@ -160,7 +163,7 @@ fn site(ids: &Ids, dice: &mut Dice, story: &Story) -> Site {
         "Ulița Mare",
     ];
     Site {
-        id: ids.at(&format!("{}/site/1", story.path)),
+        id: story.ids.at(&format!("{}/site/1", story.path)),
         enterprise_id: story.id,
         purpose: SitePurpose::Workplace,
         county: story.locality.county,

@@ -80,9 +80,9 @@ pub(super) fn add(
     remarks
 }
 
-/// Returns 1.2 remarks on average, never two about the same area.
+/// Returns 1.3 remarks on average, never two about the same area.
 fn draw(dice: &mut Dice) -> Vec<&'static Remark> {
-    let wanted = dice.weighted(&[(30, 0), (33, 1), (22, 2), (15, 3)]);
+    let wanted = dice.weighted(&[(26, 0), (34, 1), (23, 2), (17, 3)]);
     let mut remarks: Vec<&'static Remark> = Vec::new();
     for _ in 0..wanted {
         let severity = dice.weighted(&[
@@ -113,7 +113,7 @@ fn needs_action(dice: &mut Dice, severity: Severity) -> bool {
 
 fn finding(scene: &Scene<'_>, remark: &Remark, number: usize) -> Finding {
     Finding {
-        id: scene.ids.at(&format!("{}/finding/{number}", scene.path)),
+        id: scene.story.ids.at(&format!("{}/finding/{number}", scene.path)),
         enterprise_id: scene.story.id,
         visit_id: scene.visit_id,
         area: remark.area,
@@ -127,9 +127,9 @@ fn action(scene: &Scene<'_>, dice: &mut Dice, remark: &Remark, finding: FindingI
     let responsible =
         dice.weighted(&[(80, Responsible::Enterprise), (15, Responsible::Mentor), (5, Responsible::Coordinator)]);
     let is_with_enterprise = responsible == Responsible::Enterprise;
-    let days = dice.pick(&[14, 21, 30, 45]);
+    let days = dice.pick(&[14, 30, 45, 60]);
     FollowUpAction {
-        id: scene.ids.at(&format!("{}/action/{number}", scene.path)),
+        id: scene.story.ids.at(&format!("{}/action/{number}", scene.path)),
         enterprise_id: scene.story.id,
         visit_id: scene.visit_id,
         finding_id: Some(finding),

@@ -7,17 +7,16 @@ use sync_protocol::code::{
 use sync_protocol::entity::{Employment, Position};
 use sync_protocol::id::PositionId;
 
-use super::calendar::{Calendar, LAST_MONTH};
+use super::calendar::LAST_MONTH;
 use super::classifications::occupation_title;
 use super::dice::Dice;
 use super::enterprises::{REPLACEMENT, Story};
-use super::ids::Ids;
 use super::people;
 use super::staff;
 use super::tables::Tables;
 
 /// Chance per thousand and month that a person leaves.
-const LEAVING: u32 = 28;
+const LEAVING: u32 = 36;
 /// Chance per thousand that a vacant position is filled again.
 const REFILL: u32 = 900;
 /// Chance per thousand that a promised position has never been filled.
@@ -31,21 +30,15 @@ pub(super) struct Term {
 }
 
 /// Adds the positions of an enterprise and their employments; returns the term of each employment, in order.
-pub(super) fn add(
-    ids: &Ids,
-    calendar: &Calendar,
-    dice: &mut Dice,
-    story: &Story,
-    tables: &mut Tables,
-) -> Vec<(Employment, Term)> {
+pub(super) fn add(dice: &mut Dice, story: &Story, tables: &mut Tables) -> Vec<(Employment, Term)> {
     let mut held = Vec::new();
     for job in 0..story.trade.jobs.len() {
         let terms = terms(dice, story, job);
         let weekly_hours = dice.weighted(&[(70, 40), (25, 20), (5, 30)]);
-        let position = position(ids, calendar, dice, story, job, weekly_hours, &terms);
+        let position = position(dice, story, job, weekly_hours, &terms);
         for (at, term) in terms.iter().enumerate() {
             let path = format!("{}/position/{}/employment/{}", story.path, job + 1, at + 1);
-            held.push((employment(ids, calendar, dice, story, &path, position.id, weekly_hours, *term), *term));
+            held.push((employment(dice, story, &path, position.id, weekly_hours, *term), *term));
         }
         tables.positions.push(position);
     }
@@ -82,28 +75,20 @@ fn end_of_term(dice: &mut Dice, story: &Story, start_month: i32) -> Option<(i32,
     left.map(|month| (month, dice.between(8, 28))).or(ended.then_some((story.last_month + 1, 28)))
 }
 
-fn position(
-    ids: &Ids,
-    calendar: &Calendar,
-    dice: &mut Dice,
-    story: &Story,
-    job: usize,
-    weekly_hours: i32,
-    terms: &[Term],
-) -> Position {
+fn position(dice: &mut Dice, story: &Story, job: usize, weekly_hours: i32, terms: &[Term]) -> Position {
     let isco_code = story.trade.jobs[job];
     Position {
-        id: ids.at(&format!("{}/position/{}", story.path, job + 1)),
+        id: story.ids.at(&format!("{}/position/{}", story.path, job + 1)),
         enterprise_id: story.id,
         code: format!("P-{:03}", (story.number - 1) * story.trade.jobs.len() + job + 1),
         title: occupation_title(isco_code).to_owned(),
         isco_code: isco_code.to_owned(),
         fte: fte(weekly_hours),
-        planned_start_on: Some(calendar.day(story.registered_month + 2, 1)),
+        planned_start_on: Some(story.calendar.day(story.registered_month + 2, 1)),
         is_committed: true,
         status: position_status(story, terms),
         is_reserved_for_vulnerable: dice.chance(if story.trade.is_wise { 700 } else { 350 }),
-        first_filled_on: terms.first().map(|term| calendar.day(term.start.0, term.start.1)),
+        first_filled_on: terms.first().map(|term| story.calendar.day(term.start.0, term.start.1)),
     }
 }
 
@@ -116,10 +101,7 @@ fn position_status(story: &Story, terms: &[Term]) -> PositionStatus {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a fact of the row, used once")]
 fn employment(
-    ids: &Ids,
-    calendar: &Calendar,
     dice: &mut Dice,
     story: &Story,
     path: &str,
@@ -135,15 +117,15 @@ fn employment(
     let is_verified = verification == Verification::Verified;
     let end_reason = end_reason(dice, story, term);
     Employment {
-        id: ids.at(path),
+        id: story.ids.at(path),
         enterprise_id: story.id,
         position_id,
         holder_name: people::name(dice),
-        holder_birth_on: Some(calendar.day(start_month - 12 * age - dice.between(1, 11), dice.between(1, 28))),
+        holder_birth_on: Some(story.calendar.day(start_month - 12 * age - dice.between(1, 11), dice.between(1, 28))),
         contract_type: contract_type(dice, weekly_hours),
         contract_no: Some(format!("CIM {}", dice.between(1, 480))),
-        start_on: calendar.day(start_month, start_day),
-        end_on: term.end.map(|(month, day)| calendar.day(month, day)),
+        start_on: story.calendar.day(start_month, start_day),
+        end_on: term.end.map(|(month, day)| story.calendar.day(month, day)),
         end_reason,
         weekly_hours: Decimal::from(weekly_hours),
         fte: fte(weekly_hours),
@@ -152,8 +134,8 @@ fn employment(
         vulnerability_codes: (!vulnerability.is_empty()).then_some(vulnerability),
         status: employment_status(term, verification),
         verification,
-        verified_by: is_verified.then(|| staff::monitoring_officer(ids)),
-        verified_on: is_verified.then(|| calendar.working_day(start_month + 1, start_day)),
+        verified_by: is_verified.then(|| staff::monitoring_officer(&story.ids)),
+        verified_on: is_verified.then(|| story.calendar.working_day(start_month + 1, start_day)),
         recorded_by: story.mentor_in(start_month),
     }
 }

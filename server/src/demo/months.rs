@@ -6,17 +6,14 @@ use sync_protocol::code::{AbsenceKind, EnterpriseStatus};
 use sync_protocol::entity::{Employment, MonthlyJobStatus};
 use sync_protocol::id::VisitId;
 
-use super::calendar::{Calendar, LAST_MONTH};
+use super::calendar::LAST_MONTH;
 use super::dice::Dice;
 use super::enterprises::Story;
-use super::ids::Ids;
 use super::jobs::Term;
 use super::tables::Tables;
 
 /// Adds the monthly states of one enterprise's employments; `made` are its visits, each with its month.
 pub(super) fn add(
-    ids: &Ids,
-    calendar: &Calendar,
     dice: &mut Dice,
     story: &Story,
     held: &[(Employment, Term)],
@@ -28,10 +25,10 @@ pub(super) fn add(
         for month in term.start.0..=last_month {
             let path = format!("employment/{}/month/{:02}", employment.id, month - term.start.0 + 1);
             let mut status = MonthlyJobStatus {
-                id: ids.at(&path),
+                id: story.ids.at(&path),
                 enterprise_id: story.id,
                 employment_id: employment.id,
-                month_on: calendar.day(month, 1),
+                month_on: story.calendar.day(month, 1),
                 is_active: true,
                 hours_worked: Some(full_hours(employment)),
                 absence_kind: None,

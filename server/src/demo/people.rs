@@ -53,7 +53,7 @@ pub(super) fn name(dice: &mut Dice) -> String {
 
 /// Returns a fiscal code whose control digit is wrong, so that no real company has it.
 pub(super) fn invalid_cui(dice: &mut Dice) -> String {
-    let body = dice.between(41_000_00, 49_999_99);
+    let body = dice.between(4_100_000, 4_999_999);
     let wrong = (cui_control_digit(body) + 1 + dice.between(0, 8)) % 10;
     format!("{body}{wrong}")
 }

@@ -3,7 +3,7 @@
 use sync_protocol::code::{VisitKind, VisitMode};
 use sync_protocol::time::{Date, Timestamp};
 
-use super::calendar::{Calendar, LAST_MONTH, at_minute, next_working_day};
+use super::calendar::{LAST_MONTH, at_minute, next_working_day};
 use super::dice::Dice;
 use super::enterprises::Story;
 
@@ -38,28 +38,28 @@ impl Plan {
 }
 
 /// Returns the visits of an enterprise in the order of time.
-pub(super) fn of(calendar: &Calendar, dice: &mut Dice, story: &Story) -> Vec<Plan> {
+pub(super) fn of(dice: &mut Dice, story: &Story) -> Vec<Plan> {
     let mut plans = Vec::new();
     let first_month = story.registered_month + 1;
     for month in first_month..=story.last_month {
-        add_month(calendar, dice, story, month, month - first_month, &mut plans);
+        add_month(dice, story, month, month - first_month, &mut plans);
     }
     if story.is_visited() {
-        add_recent(calendar, dice, story, &mut plans);
-        add_ahead(calendar, dice, story, &mut plans);
+        add_recent(dice, story, &mut plans);
+        add_ahead(dice, story, &mut plans);
     }
     plans
 }
 
 /// One visit a month; a second one when the first was put off, and now and then one that nobody had planned.
-fn add_month(calendar: &Calendar, dice: &mut Dice, story: &Story, month: i32, sequence: i32, plans: &mut Vec<Plan>) {
+fn add_month(dice: &mut Dice, story: &Story, month: i32, sequence: i32, plans: &mut Vec<Plan>) {
     let kind = monthly_kind(sequence);
     let drawn = dice.weighted(&[(82, Fate::Made), (5, Fate::Missed), (3, Fate::Cancelled), (10, Fate::Rescheduled)]);
     let fate = if sequence == 0 { Fate::Made } else { drawn };
     let day = dice.between(2, 12);
     let mut add = |dice: &mut Dice, number, day, kind, fate| {
         let path = format!("{}/visit/{sequence:02}-{number}", story.path);
-        let date = calendar.working_day(month, day);
+        let date = story.calendar.working_day(month, day);
         plans.push(plan(dice, path, month, date, kind, fate));
     };
     add(dice, 1, day, kind, fate);
@@ -83,8 +83,8 @@ fn monthly_kind(sequence: i32) -> VisitKind {
 }
 
 /// Two in three enterprises were visited in the last four days, so that the office has something to validate.
-fn add_recent(calendar: &Calendar, dice: &mut Dice, story: &Story, plans: &mut Vec<Plan>) {
-    let day = calendar.today.plus_days(-dice.between(1, 4));
+fn add_recent(dice: &mut Dice, story: &Story, plans: &mut Vec<Plan>) {
+    let day = story.calendar.today.plus_days(-dice.between(1, 4));
     if dice.chance(650) {
         let path = format!("{}/visit/recent", story.path);
         plans.push(plan(dice, path, 0, previous_working_day(day), VisitKind::Routine, Fate::Made));
@@ -92,12 +92,12 @@ fn add_recent(calendar: &Calendar, dice: &mut Dice, story: &Story, plans: &mut V
 }
 
 /// Two plans lie ahead; every fifth enterprise is visited today, so that nearly every mentor has a visit to make.
-fn add_ahead(calendar: &Calendar, dice: &mut Dice, story: &Story, plans: &mut Vec<Plan>) {
+fn add_ahead(dice: &mut Dice, story: &Story, plans: &mut Vec<Plan>) {
     let soon = dice.between(1, 26);
     let later = dice.between(30, 56);
     let is_today = story.number % 5 == 1;
-    let next = if is_today { calendar.today } else { next_working_day(calendar.today.plus_days(soon)) };
-    let after = next_working_day(calendar.today.plus_days(later));
+    let next = if is_today { story.calendar.today } else { next_working_day(story.calendar.today.plus_days(soon)) };
+    let after = next_working_day(story.calendar.today.plus_days(later));
     for (number, date, kind) in [(1, next, VisitKind::Routine), (2, after, VisitKind::Financial)] {
         let path = format!("{}/visit/ahead-{number}", story.path);
         plans.push(plan(dice, path, 0, date, kind, Fate::Ahead));

@@ -1,13 +1,14 @@
 //! The people who sign in: six mentors and the office.
 
 use sync_protocol::code::{Locale, Role, ScopeKind};
-use sync_protocol::entity::{Enterprise, Entity as _, OFFICE_SCOPE, ScopeGrant, User};
+use sync_protocol::entity::{OFFICE_SCOPE, ScopeGrant, User};
 use sync_protocol::id::{ProgrammeId, UserId};
 use sync_protocol::time::{Date, Timestamp};
 use uuid::Uuid;
 
 use super::DemoAccount;
 use super::calendar::{Calendar, START};
+use super::enterprises::Story;
 use super::ids::Ids;
 use super::tables::Tables;
 
@@ -60,22 +61,15 @@ pub(super) fn add(ids: &Ids, calendar: &Calendar, project: u32, tables: &mut Tab
     }
 }
 
-/// Adds the grant of a mentor on an enterprise, and the ended one of the mentor before.
-pub(super) fn assign(
-    ids: &Ids,
-    enterprise: &Enterprise,
-    from: Date,
-    handover: Option<(UserId, Date)>,
-    tables: &mut Tables,
-) {
+/// Adds the grant of an enterprise's mentor, and the ended one of the mentor before.
+pub(super) fn assign(story: &Story, tables: &mut Tables) {
+    let from = story.calendar.day(story.registered_month, 1);
     let mut begins = from;
-    if let Some((before, on)) = handover {
-        add_mentor_grant(ids, enterprise, before, from, Some(on.midnight()), tables);
-        begins = on;
+    if let Some((before, month)) = story.handover {
+        begins = story.calendar.day(month, 1);
+        add_mentor_grant(story, before, from, Some(begins.midnight()), tables);
     }
-    if let Some(mentor) = enterprise.mentor_id {
-        add_mentor_grant(ids, enterprise, mentor, begins, None, tables);
-    }
+    add_mentor_grant(story, story.mentor, begins, None, tables);
 }
 
 /// Returns the accounts that a person can try.
@@ -104,16 +98,9 @@ fn user(ids: &Ids, project: u32, login: &str, name: &str, role: Role, locale: Lo
     }
 }
 
-fn add_mentor_grant(
-    ids: &Ids,
-    enterprise: &Enterprise,
-    mentor: UserId,
-    from: Date,
-    until: Option<Timestamp>,
-    tables: &mut Tables,
-) {
-    if let Some(user) = tables.users.iter().find(|user| user.id() == mentor) {
-        let grant = grant(ids, user, ScopeKind::Enterprise, enterprise.id.0, from, until);
+fn add_mentor_grant(story: &Story, mentor: UserId, from: Date, until: Option<Timestamp>, tables: &mut Tables) {
+    if let Some(user) = tables.users.iter().find(|user| user.id == mentor) {
+        let grant = grant(&story.ids, user, ScopeKind::Enterprise, story.id.0, from, until);
         tables.grants.push(grant);
     }
 }

@@ -50,7 +50,7 @@ fn identifiers_depend_on_the_seed_and_not_on_the_day() {
     for today in ["2026-11-01", "2026-03-01", "2024-02-29", "2027-01-31", "2026-08-15"] {
         assert_eq!(ids_hash(&demo(1, 1, today)), hash, "{today}");
     }
-    assert_eq!(hash, "GOLDEN", "the identifiers of seed 1 are published; changing them breaks links");
+    assert_eq!(hash, "883c503617b70cd8", "the identifiers of seed 1 are published; changing them breaks links");
 }
 
 #[test]
@@ -330,6 +330,5 @@ fn the_oracle_adds_up_and_has_a_json_form() {
     assert!(expected.jobs_filled <= expected.jobs_created && expected.jobs_created <= 105);
     assert_eq!(expected.headcount, expected.jobs_filled);
     let json = serde_json::to_string_pretty(&expected).unwrap();
-    println!("{json}");
     assert!(json.contains("\"jobs_created\""));
 }

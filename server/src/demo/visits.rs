@@ -7,12 +7,11 @@ use sync_protocol::id::VisitId;
 use sync_protocol::time::{Date, Timestamp};
 
 use super::answers::{self, Facts};
-use super::calendar::{Calendar, at_minute, previous_month_name};
+use super::calendar::{at_minute, previous_month_name};
 use super::classifications::occupation_title;
 use super::dice::Dice;
 use super::enterprises::{self, Story};
 use super::follow_up::{self, OpenActions};
-use super::ids::Ids;
 use super::people;
 use super::schedule::{self, Fate, Plan};
 use super::staff;
@@ -26,7 +25,6 @@ const LOCKED_MONTH: i32 = -12;
 
 /// One visit that was made, with everything needed to write it down.
 pub(super) struct Scene<'a> {
-    pub(super) ids: &'a Ids,
     pub(super) story: &'a Story,
     pub(super) positions: &'a [Position],
     pub(super) held: &'a [Employment],
@@ -42,34 +40,27 @@ pub(super) struct Scene<'a> {
 
 /// Adds the visits of an enterprise with everything recorded during them; returns the visits that were made, each
 /// with its month.
-pub(super) fn add(
-    ids: &Ids,
-    calendar: &Calendar,
-    dice: &mut Dice,
-    story: &Story,
-    held: &[Employment],
-    tables: &mut Tables,
-) -> Vec<(i32, VisitId)> {
+pub(super) fn add(dice: &mut Dice, story: &Story, held: &[Employment], tables: &mut Tables) -> Vec<(i32, VisitId)> {
     let positions: Vec<Position> =
         tables.positions.iter().filter(|position| position.enterprise_id == story.id).cloned().collect();
     let mut open_actions = OpenActions::default();
     let mut made = Vec::new();
     let mut previous_on = None;
-    for plan in schedule::of(calendar, dice, story) {
-        let mut visit = planned(ids, story, &plan);
+    for plan in schedule::of(dice, story) {
+        let mut visit = planned(story, &plan);
         if plan.fate == Fate::Made {
-            let scene = scene(ids, story, dice, &plan, &positions, held, visit.id, previous_on);
+            let scene = scene(story, dice, &plan, &positions, held, previous_on);
             play(&scene, dice, &mut visit, &mut open_actions, tables);
             made.push((plan.month, visit.id));
             previous_on = Some(plan.date());
         }
         tables.visits.push(visit);
     }
-    open_actions.close_some(calendar.today, dice, tables);
+    open_actions.close_some(story.calendar.today, dice, tables);
     made
 }
 
-fn planned(ids: &Ids, story: &Story, plan: &Plan) -> Visit {
+fn planned(story: &Story, plan: &Plan) -> Visit {
     let status = match plan.fate {
         Fate::Made | Fate::Missed | Fate::Ahead => VisitStatus::Planned,
         Fate::Cancelled => VisitStatus::Cancelled,
@@ -78,7 +69,7 @@ fn planned(ids: &Ids, story: &Story, plan: &Plan) -> Visit {
     let is_replacement = plan.kind == VisitKind::SetUp && story.number == enterprises::REPLACEMENT;
     let note = if is_replacement { " (întreprindere admisă de pe lista de rezervă)" } else { "" };
     Visit {
-        id: ids.at(&plan.path),
+        id: story.ids.at(&plan.path),
         enterprise_id: story.id,
         mentor_id: story.mentor_in(plan.month),
         kind: plan.kind,
@@ -88,7 +79,7 @@ fn planned(ids: &Ids, story: &Story, plan: &Plan) -> Visit {
         planned_end_at: Some(plan.starts_at.plus_ms(2 * 3_600_000)),
         actual_start_at: None,
         actual_end_at: None,
-        form_id: Some(ids.at("form/VISIT_ROUTINE/3")),
+        form_id: Some(story.ids.at("form/VISIT_ROUTINE/3")),
         status,
         arrival_place: None,
         gps_exception_reason: None,
@@ -107,25 +98,21 @@ fn planned(ids: &Ids, story: &Story, plan: &Plan) -> Visit {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one part of the scene")]
 fn scene<'a>(
-    ids: &'a Ids,
     story: &'a Story,
     dice: &mut Dice,
     plan: &'a Plan,
     positions: &'a [Position],
     held: &'a [Employment],
-    visit_id: VisitId,
     previous_on: Option<Date>,
 ) -> Scene<'a> {
     let started_at = plan.starts_at.plus_ms(i64::from(dice.between(-15, 25)) * 60_000);
     Scene {
-        ids,
         story,
         positions,
         held,
         path: &plan.path,
-        visit_id,
+        visit_id: story.ids.at(&plan.path),
         month: plan.month,
         date: plan.date(),
         previous_on,
@@ -198,7 +185,7 @@ fn add_attendees(scene: &Scene<'_>, dice: &mut Dice, tables: &mut Tables) {
     let present = [Some(representative), has_colleague.then_some(colleague)];
     for (at, (name, role, is_present)) in present.into_iter().flatten().enumerate() {
         tables.attendees.push(Attendee {
-            id: scene.ids.at(&format!("{}/attendee/{}", scene.path, at + 1)),
+            id: scene.story.ids.at(&format!("{}/attendee/{}", scene.path, at + 1)),
             enterprise_id: scene.story.id,
             visit_id: scene.visit_id,
             name,
@@ -249,7 +236,7 @@ fn pass_through_office(scene: &Scene<'_>, dice: &mut Dice, visit: &mut Visit) {
     };
     match visit.status {
         VisitStatus::Locked | VisitStatus::Validated => {
-            visit.validated_by = Some(staff::coordinator(scene.ids));
+            visit.validated_by = Some(staff::coordinator(&scene.story.ids));
             visit.validated_at = Some(validated_at);
         }
         VisitStatus::Returned => visit.return_reason = Some(reason.to_owned()),
