@@ -94,7 +94,7 @@ fn story(ids: &Ids, calendar: &Calendar, dice: &mut Dice, number: usize, trade: 
         trade,
         locality: locality(dice, number, county),
         representative: people::name(dice),
-        registered_month: if number == REPLACEMENT { -11 } else { -dice.between(16, 19) },
+        registered_month: if number == REPLACEMENT { -11 } else { -dice.between(16, 20) },
         last_month,
         status,
         mentor: staff::mentor(ids, mentor),
