@@ -15,6 +15,7 @@ mod follow_up;
 mod form;
 mod ids;
 mod jobs;
+pub mod load;
 mod months;
 mod participants;
 mod people;

@@ -63,9 +63,15 @@ pub(super) enum Source {
     /// The field at this position.
     Column(usize),
     /// The row that the field at this position names.
-    One { column: usize, kind: EntityKind },
+    One {
+        column: usize,
+        kind: EntityKind,
+    },
     /// The rows of `kind` whose field `of` names this row.
-    Many { kind: EntityKind, of: &'static Field },
+    Many {
+        kind: EntityKind,
+        of: &'static Field,
+    },
 }
 
 impl Shape {

@@ -57,12 +57,7 @@ impl Reader<'_> {
     }
 
     /// Returns the lists of many parents.
-    async fn children(
-        &mut self,
-        plan: &ListPlan,
-        of: &'static Field,
-        parents: &[Uuid],
-    ) -> Result<Vec<Value>, Fault> {
+    async fn children(&mut self, plan: &ListPlan, of: &'static Field, parents: &[Uuid]) -> Result<Vec<Value>, Fault> {
         let access = self.access(plan.query.kind);
         let mut rows = query::children(self.conn, &access, &plan.query, &plan.projection, of, parents).await?;
         let totals = match plan.is_counted() {
@@ -164,9 +159,7 @@ fn connection(plan: &ListPlan, page: &PageRows, nodes: &mut [IntoIter<Value>]) -
             ListPart::TotalCount => Value::from(page.total),
             ListPart::Nodes(at) => Value::List(nodes[*at].by_ref().take(page.rows.len()).collect()),
             ListPart::PageInfo(parts) => page_info(plan, page, parts),
-            ListPart::Edges(parts) => {
-                Value::List(page.rows.iter().map(|row| edge(plan, row, parts, nodes)).collect())
-            }
+            ListPart::Edges(parts) => Value::List(page.rows.iter().map(|row| edge(plan, row, parts, nodes)).collect()),
         };
         (key.clone(), value)
     });

@@ -122,8 +122,10 @@ impl Extension for CostLimit {
         let result = next.run(ctx).await.map_err(|errors| errors.into_iter().map(code).collect::<Vec<_>>())?;
         let budget = ctx.data_opt::<RequestContext>().map_or(0, |request| request.cost_budget);
         if result.complexity > budget {
-            let message =
-                format!("The selection costs {}, of at most {budget}. Ask for fewer rows or fields.", result.complexity);
+            let message = format!(
+                "The selection costs {}, of at most {budget}. Ask for fewer rows or fields.",
+                result.complexity
+            );
             return Err(vec![Fault::new(ErrorCode::CostLimit, message).into_error(Vec::new())]);
         }
         Ok(result)

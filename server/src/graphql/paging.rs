@@ -37,14 +37,15 @@ pub(super) fn page(shape: &Shape, viewer: &Viewer, arguments: &Named) -> Result<
     let cursor = if backward { "before" } else { "after" };
     let other = if backward { "after" } else { "before" };
     if given(arguments, other).is_some() {
-        return Err(bad_input(format!("`{other}` does not go with this direction; use `first`/`after` or `last`/`before`.")));
+        return Err(bad_input(format!(
+            "`{other}` does not go with this direction; use `first`/`after` or `last`/`before`."
+        )));
     }
     let from = given(arguments, cursor).and_then(text).map(|cursor| decode(cursor, &binding, &order)).transpose()?;
     let filter = given(arguments, "filter").map(|value| filter(shape, viewer, value)).transpose()?;
     let search = given(arguments, "search").and_then(text).map(search).transpose()?;
     let search_in = if search.is_some() { searched(shape, viewer) } else { Vec::new() };
-    let query =
-        ListQuery { kind: shape.kind, filter, search, search_in, order, backward, from, limit: size + 1 };
+    let query = ListQuery { kind: shape.kind, filter, search, search_in, order, backward, from, limit: size + 1 };
     Ok(Page { query, size, binding })
 }
 

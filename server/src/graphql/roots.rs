@@ -150,7 +150,8 @@ fn permissions(request: &RequestContext, planner: &Planner<'_>, selected: &Selec
             RowScope::All => None,
             RowScope::Scopes(scopes) => Some(scopes),
         };
-        let fields = parts.iter().map(|part| (part.key.clone(), permission(part.name(), kind, action, scopes.as_deref())));
+        let fields =
+            parts.iter().map(|part| (part.key.clone(), permission(part.name(), kind, action, scopes.as_deref())));
         Some(Value::Object(fields.collect()))
     });
     Value::List(entries.collect())

@@ -17,8 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::session::{self, Session};
 use crate::app::App;
 use crate::auth::routes::{bearer, refusal};
-use crate::auth::{AuthError, AuthService, Identity};
-use crate::domain::feed::Feed;
+use crate::auth::{AuthError, Identity};
 use crate::domain::viewers::Viewers;
 use crate::error::ApiError;
 
@@ -30,10 +29,6 @@ const FRAMES_AHEAD: usize = 2;
 pub struct SyncState {
     /// The server.
     pub app: App,
-    /// Who is who.
-    pub auth: AuthService,
-    /// News of programmes.
-    pub feed: Arc<Feed>,
     /// Permissions.
     pub viewers: Arc<Viewers>,
     /// Requests served at once.
@@ -42,9 +37,9 @@ pub struct SyncState {
 
 impl SyncState {
     /// Returns the state of a server.
-    pub fn new(app: App, auth: AuthService, feed: Arc<Feed>) -> Self {
+    pub fn new(app: App) -> Self {
         let admission = Arc::new(Semaphore::new(app.config.sync.concurrent_requests));
-        Self { app, auth, feed, viewers: Arc::default(), admission }
+        Self { app, viewers: Arc::default(), admission }
     }
 }
 
@@ -88,7 +83,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Box<Response>> {
 
 async fn authenticate(state: &SyncState, headers: &HeaderMap) -> Result<Identity, Box<Response>> {
     let token = bearer(headers).ok_or_else(|| Box::new(refusal(&AuthError::Unauthenticated, headers)))?;
-    state.auth.authenticate(token).await.map_err(|error| Box::new(refusal(&error, headers)))
+    state.app.auth.authenticate(token).await.map_err(|error| Box::new(refusal(&error, headers)))
 }
 
 fn parse(bytes: &[u8], max_frame_bytes: usize, max_batch: usize) -> Result<(Hello, Vec<Push>), Box<Response>> {
@@ -132,11 +127,7 @@ fn answer(state: SyncState, identity: Identity, hello: Hello, pushes: Vec<Push>)
         return ApiError::unavailable("every place of the sync door is taken").into_response();
     };
     let (sender, receiver) = mpsc::channel::<Bytes>(FRAMES_AHEAD);
-    let session = Session::new(state, identity, hello, sender);
-    tokio::spawn(async move {
-        session::run(session, pushes).await;
-        drop(permit);
-    });
+    tokio::spawn(session::run(Session::new(state, identity, hello, sender, permit), pushes));
     let frames = futures::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), receiver))
     });

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::id::UserId;
 use sync_protocol::wire::{End, Fault, Hello, History, Message, PROTOCOL, Push, Welcome};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::pull;
 use super::routes::SyncState;
@@ -33,6 +33,8 @@ pub(super) struct Session {
     /// Bytes not yet sent.
     pub(super) out: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
+    /// The place among the requests that are served; given up while waiting for news.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a session ends early.
@@ -52,8 +54,14 @@ impl From<StoreError> for Stop {
 }
 
 impl Session {
-    pub(super) fn new(state: SyncState, identity: Identity, hello: Hello, sender: mpsc::Sender<Bytes>) -> Self {
-        Self { state, identity, hello, out: Vec::new(), sender }
+    pub(super) fn new(
+        state: SyncState,
+        identity: Identity,
+        hello: Hello,
+        sender: mpsc::Sender<Bytes>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { state, identity, hello, out: Vec::new(), sender, permit: Some(permit) }
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -106,12 +114,17 @@ async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
     }
     if !pushes.is_empty() {
         session.flush().await?;
+        opened.snapshot.close().await?;
         opened = open(session).await?;
     }
-    let has_news = pushes.is_empty() && opened.is_idle(&session.hello);
-    if has_news && session.hello.wait_ms > 0 {
+    let is_idle = pushes.is_empty() && opened.is_idle(&session.hello);
+    if is_idle && session.hello.wait_ms > 0 {
         session.flush().await?;
-        wait_for_news(session, opened.welcome.head).await?;
+        let head = opened.welcome.head;
+        opened.snapshot.close().await?;
+        session.permit = None;
+        wait_for_news(session, head).await?;
+        session.permit = session.state.admission.clone().acquire_owned().await.ok();
         opened = open(session).await?;
     }
     let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
@@ -168,7 +181,7 @@ async fn receive(session: &mut Session, viewer: &Viewer, push: &Push) -> Result<
         received_at,
         clock_offset_ms: received_at.0 - session.hello.wall_clock.0,
     };
-    let result = push::receive(session.db(), &session.state.feed, &sender, push).await?;
+    let result = push::receive(session.db(), &session.state.app.feed, &sender, push).await?;
     session.say(&Message::PushResult(result));
     Ok(())
 }
@@ -176,7 +189,7 @@ async fn receive(session: &mut Session, viewer: &Viewer, push: &Push) -> Result<
 /// Waits until the programme moves beyond `head`, the time is up, or the server stops.
 async fn wait_for_news(session: &Session, head: u64) -> Result<(), Stop> {
     let programme = session.identity.programme_id;
-    let mut news = session.state.feed.subscribe(programme);
+    let mut news = session.state.app.feed.subscribe(programme);
     let until = tokio::time::sleep(Duration::from_millis(u64::from(session.hello.wait_ms.min(MAX_WAIT_MS))));
     tokio::pin!(until);
     loop {

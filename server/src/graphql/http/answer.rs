@@ -29,8 +29,11 @@ impl Format {
         if ranges.peek().is_none() {
             return Some(Self::Json);
         }
-        let accepted: Vec<&str> =
-            ranges.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next()).map(str::trim).collect();
+        let accepted: Vec<&str> = ranges
+            .flat_map(|value| value.split(','))
+            .filter_map(|range| range.split(';').next())
+            .map(str::trim)
+            .collect();
         let accepts = |name: &str| accepted.iter().any(|range| range.eq_ignore_ascii_case(name));
         if accepts("application/graphql-response+json") {
             return Some(Self::GraphqlResponse);

@@ -47,11 +47,7 @@ pub(in crate::graphql) enum PlacePart {
 
 impl Leaf {
     /// Plans a field that holds a JSON document.
-    pub(super) fn document<'a>(
-        planner: &Planner<'a>,
-        field: &Field,
-        selected: &Selected<'a>,
-    ) -> Result<Self, Fault> {
+    pub(super) fn document<'a>(planner: &Planner<'a>, field: &Field, selected: &Selected<'a>) -> Result<Self, Fault> {
         Ok(match Document::of(field) {
             Document::I18n => Self::I18n(i18n_parts(planner, selected)?),
             Document::Place => Self::Place(place_parts(planner, selected)),
@@ -87,8 +83,9 @@ fn plain(value: &Value) -> Out {
 
 /// Reads a document of the database.
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, Fault> {
-    serde_json::from_str(json)
-        .map_err(|error| Fault::new(ErrorCode::Internal, format!("a document of the database is not readable: {error}")))
+    serde_json::from_str(json).map_err(|error| {
+        Fault::new(ErrorCode::Internal, format!("a document of the database is not readable: {error}"))
+    })
 }
 
 fn i18n_parts<'a>(planner: &Planner<'a>, selected: &Selected<'a>) -> Result<Vec<(Name, I18nPart)>, Fault> {

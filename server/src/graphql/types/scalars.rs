@@ -33,9 +33,7 @@ const SCALARS: &[(&str, &str, fn(&str) -> bool)] = &[
     ("DateTime", "An instant, RFC 3339 in UTC with milliseconds: `2024-04-01T10:10:05.120Z`.", |text| {
         text.parse::<Timestamp>().is_ok()
     }),
-    ("Decimal", "An exact decimal number, as a string: `0.75`.", |text| {
-        text.parse::<rust_decimal::Decimal>().is_ok()
-    }),
+    ("Decimal", "An exact decimal number, as a string: `0.75`.", |text| text.parse::<rust_decimal::Decimal>().is_ok()),
     ("BigInt", "A whole number of up to 64 bits, as a string.", |text| text.parse::<i64>().is_ok()),
     ("UUID", "A UUID that the client makes.", |text| Uuid::parse_str(text).is_ok()),
     ("JSON", "A JSON document whose shape depends on the row.", |_| false),
