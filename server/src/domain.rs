@@ -1,10 +1,13 @@
-//! What the programme allows and how it changes, without a word about transport.
+//! The rules of the programme and the one write path.
 
-pub mod decide;
 pub mod feed;
-pub mod load;
-pub mod merge;
 pub mod policy;
-pub mod traces;
+pub mod push;
 pub mod viewer;
+pub mod viewers;
 pub mod write;
+
+mod decide;
+mod load;
+mod merge;
+mod traces;

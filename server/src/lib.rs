@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod error;
 pub mod graphql;
@@ -13,4 +14,7 @@ pub mod ops;
 pub mod postgres;
 pub mod router;
 pub mod store;
+pub mod sync;
 pub mod world;
+
+pub use cli::run;

@@ -37,7 +37,7 @@ pub enum Durability {
 pub enum Lifetime {
     /// Until this process stops it or ends, however it ends.
     ThisProcess,
-    /// Until someone stops it; see [`stop_detached`].
+    /// Until someone stops it.
     Detached,
 }
 
@@ -102,11 +102,4 @@ pub fn running_url(folder: &Path, database: &str) -> Result<Option<String>, Post
         return Ok(None);
     }
     Ok(Some(socket_url(&folder::socket_folder(&folder, account::account()?)?, database)))
-}
-
-/// Stops the detached Postgres in `folder`, where one runs, and waits for its end.
-pub fn stop_detached(folder: &Path) {
-    if let Some(pid) = process::ready_pid(&folder.join("pg")) {
-        process::stop(pid);
-    }
 }

@@ -20,6 +20,7 @@ mod wise;
 pub use employment::{FULL_TIME_HOURS, fte_of};
 pub use related::Related;
 pub use signature::{signature_holds, signed_content, void_signature};
+pub use state::STATE;
 pub use wise::{WISE_MINIMUM_PERCENT, WisePreview, wise_preview};
 
 use uuid::Uuid;

@@ -3,17 +3,18 @@
 /// The characters that [`fold`] replaces; the ones beyond the length of [`FOLD_TO`] are deleted.
 ///
 /// With [`FOLD_TO`] this is the pair of arguments of the SQL function `translate`, so that the twin in SQL is
-/// `btrim(regexp_replace(lower(translate(text, FOLD_FROM, FOLD_TO)), '\s+', ' ', 'g'))`. Capitals are listed too:
-/// `lower` of a database with the `C` collation knows ASCII only. The tail holds combining marks, which some
-/// keyboards send instead of letters with diacritics.
-pub const FOLD_FROM: &str = "șşțţăâîáàäãåāąćčçďđèéêëēęěğģìíïīįķłļńňñņòóôöõőøōŕřśšťùúûüűůūųýÿźżžßæœ\
-ȘŞȚŢĂÂÎÁÀÄÃÅĀĄĆČÇĎĐÈÉÊËĒĘĚĞĢÌÍÏĪĮİĶŁĻŃŇÑŅÒÓÔÖÕŐØŌŔŘŚŠŤÙÚÛÜŰŮŪŲÝŸŹŻŽÆŒ\u{212b}ẞ\
+/// `btrim(regexp_replace(lower(translate(text, FOLD_FROM, FOLD_TO)), '\s+', ' ', 'g'))`. In a database with the
+/// locale `C.UTF-8` the two are equal for every letter; with `C`, where `lower` knows ASCII only, for the letters
+/// of this table, which is why it lists capitals too. The tail holds combining marks, which some keyboards send
+/// instead of letters with diacritics.
+pub const FOLD_FROM: &str = "șşțţăâîáàäãåāąćčçďđèéêëēęěğģìíïīįķłĺľļńňñņòóôöõőøōŕřśšťùúûüűůūųýÿźżžßæœ\
+ȘŞȚŢĂÂÎÁÀÄÃÅĀĄĆČÇĎĐÈÉÊËĒĘĚĞĢÌÍÏĪĮİĶŁĹĽĻŃŇÑŅÒÓÔÖÕŐØŌŔŘŚŠŤÙÚÛÜŰŮŪŲÝŸŹŻŽÆŒ\u{212b}ẞ\
 \u{a0}\u{2007}\u{2009}\u{202f}\
 \u{300}\u{301}\u{302}\u{303}\u{304}\u{306}\u{307}\u{308}\u{30a}\u{30b}\u{30c}\u{326}\u{327}\u{328}";
 
 /// What the characters of [`FOLD_FROM`] become, one for one.
-pub const FOLD_TO: &str = "ssttaaiaaaaaaacccddeeeeeeeggiiiiikllnnnnoooooooorrsstuuuuuuuuyyzzzsao\
-ssttaaiaaaaaaacccddeeeeeeeggiiiiiikllnnnnoooooooorrsstuuuuuuuuyyzzzaoas\
+pub const FOLD_TO: &str = "ssttaaiaaaaaaacccddeeeeeeeggiiiiikllllnnnnoooooooorrsstuuuuuuuuyyzzzsao\
+ssttaaiaaaaaaacccddeeeeeeeggiiiiiikllllnnnnoooooooorrsstuuuuuuuuyyzzzaoas\
 \u{20}\u{20}\u{20}\u{20}";
 
 /// Returns `text` in lower case, without diacritics, with single spaces and none at the ends.

@@ -1,3 +1,4 @@
+DROP FUNCTION fold(text);
 DROP TABLE "held_item";
 DROP TABLE "conflict";
 DROP TABLE "participation";

@@ -397,3 +397,11 @@ CREATE TABLE "held_item" (
 CREATE INDEX held_item_author_id ON "held_item" (programme_id, author_id, id);
 -- What waits for a row that has just arrived.
 CREATE INDEX held_item_waits_for ON "held_item" (programme_id, waits_for_id) WHERE state = 'HELD';
+
+-- Text as it is searched: lower case, no diacritics, single spaces. The twin of `text::fold` in `sync-protocol`;
+-- a test keeps the two equal.
+CREATE FUNCTION fold(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT btrim(regexp_replace(lower(translate(value,
+        U&'șşțţăâîáàäãåāąćčçďđèéêëēęěğģìíïīįķłĺľļńňñņòóôöõőøōŕřśšťùúûüűůūųýÿźżžßæœȘŞȚŢĂÂÎÁÀÄÃÅĀĄĆČÇĎĐÈÉÊËĒĘĚĞĢÌÍÏĪĮİĶŁĹĽĻŃŇÑŅÒÓÔÖÕŐØŌŔŘŚŠŤÙÚÛÜŰŮŪŲÝŸŹŻŽÆŒÅẞ\00A0\2007\2009\202F\0300\0301\0302\0303\0304\0306\0307\0308\030A\030B\030C\0326\0327\0328',
+        U&'ssttaaiaaaaaaacccddeeeeeeeggiiiiikllllnnnnoooooooorrsstuuuuuuuuyyzzzsaossttaaiaaaaaaacccddeeeeeeeggiiiiiikllllnnnnoooooooorrsstuuuuuuuuyyzzzaoas    ')), '\s+', ' ', 'g'))
+$$;

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::database::Database;
 use super::failure::Failure;
-use super::{Login, runtime};
+use super::{Login, print, runtime};
 use crate::app::App;
 use crate::config::Config;
+use crate::demo::{self, DEMO_PASSWORD, DemoProgramme, Plan};
 use crate::ops::telemetry;
 use crate::world::SystemWorld;
 
@@ -37,12 +38,35 @@ pub(super) fn run(config: Config, options: &DemoOptions) -> Result<(), Failure> 
     })
 }
 
-/// Makes the demo.
-async fn make(_app: &App, _options: &DemoOptions) -> Result<(), Failure> {
+/// Makes the demo programmes that are not there yet, and tells what they hold.
+async fn make(app: &App, options: &DemoOptions) -> Result<(), Failure> {
+    let plan = Plan { seed: options.seed, projects: options.projects, today: app.world.now().date() };
+    for programme in demo::generate(&plan) {
+        let is_new = demo::load::load(&app.office, &app.auth, &programme).await.map_err(Failure::unexpected)?;
+        let what = if is_new { "made" } else { "was there already" };
+        print(&format!("Programme {} {what}: {} rows.\n", programme.programme_id, programme.rows.len()))?;
+        if options.print {
+            print(&format!("{}\n", serde_json::to_string_pretty(&programme.expected).unwrap_or_default()))?;
+        }
+    }
     Ok(())
 }
 
 /// Makes the demo programme where there is none yet, and returns its logins.
-pub(super) async fn ensure(_app: &App) -> Result<Vec<Login>, Failure> {
-    Ok(Vec::new())
+pub(super) async fn ensure(app: &App) -> Result<Vec<Login>, Failure> {
+    let plan = Plan { seed: 1, projects: 1, today: app.world.now().date() };
+    let Some(programme) = demo::generate(&plan).next() else { return Ok(Vec::new()) };
+    demo::load::load(&app.office, &app.auth, &programme).await.map_err(Failure::unexpected)?;
+    Ok(logins(&programme))
+}
+
+fn logins(programme: &DemoProgramme) -> Vec<Login> {
+    let accounts = programme.accounts.iter();
+    accounts
+        .map(|account| Login {
+            name: account.email.clone(),
+            password: DEMO_PASSWORD.to_owned(),
+            role: format!("{}, {}", account.display_name, account.role.code().to_lowercase().replace('_', " ")),
+        })
+        .collect()
 }

@@ -2,5 +2,5 @@
 
 /// Returns the GraphQL schema in its definition language.
 pub(super) fn sdl() -> String {
-    String::new()
+    crate::graphql::sdl()
 }

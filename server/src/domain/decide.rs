@@ -21,7 +21,7 @@ use crate::store::mutations::{HeldMutation, Outbox};
 
 /// What a batch does to the rows of one kind.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub(super) struct Changes {
     /// Rows to create.
     pub created: Vec<Row>,
     /// Rows to replace.
@@ -32,7 +32,7 @@ pub struct Changes {
 
 /// A mutation that was held and has now another result.
 #[derive(Debug)]
-pub struct HeldOutcome {
+pub(super) struct HeldOutcome {
     /// The mutation.
     pub held: HeldMutation,
     /// What became of it.
@@ -41,7 +41,7 @@ pub struct HeldOutcome {
 
 /// What a batch comes to.
 #[derive(Debug)]
-pub struct Decided {
+pub(super) struct Decided {
     /// What to write, by kind.
     pub changes: BTreeMap<EntityKind, Changes>,
     /// One result for each mutation, in order.
@@ -55,7 +55,7 @@ pub struct Decided {
 
 impl Decided {
     /// Returns whether more than one mutation of the batch changed a row.
-    pub fn is_touched_again(&self, kind: EntityKind, row: Uuid) -> bool {
+    pub(super) fn is_touched_again(&self, kind: EntityKind, row: Uuid) -> bool {
         self.touched_again.contains(&(kind, row))
     }
 }
@@ -96,7 +96,7 @@ struct Decider<'b> {
 }
 
 /// Decides a batch.
-pub fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
+pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
     let released = std::mem::take(&mut loaded.released);
     let mut decider =
         Decider { batch, loaded, slots: HashMap::new(), touched_again: HashSet::new(), is_verbatim: true };

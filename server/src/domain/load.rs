@@ -14,11 +14,11 @@ use crate::store::rows::StoredRow;
 use crate::store::{StoreError, Tx, mutations, rows};
 
 /// The identity of a row within a programme.
-pub type Key = (EntityKind, Uuid);
+pub(super) type Key = (EntityKind, Uuid);
 
 /// Everything that deciding a batch needs.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(super) struct Loaded {
     /// The rows that mutations name and that exist, locked.
     pub rows: HashMap<Key, StoredRow>,
     /// Rows that are referred to and exist.
@@ -32,7 +32,7 @@ pub struct Loaded {
 }
 
 /// Loads what the batch needs and locks the rows that it touches.
-pub async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, StoreError> {
+pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, StoreError> {
     let programme = batch.outbox.programme;
     let mut loaded = Loaded::default();
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();

@@ -13,7 +13,7 @@ use crate::store::mutations::FieldChange;
 
 /// Two edits of one field that did not know of each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Concurrent {
+pub(super) struct Concurrent {
     /// The position of the field.
     pub position: usize,
     /// The value on the server.
@@ -29,7 +29,12 @@ pub struct Concurrent {
 }
 
 /// Returns the fields of a mutation that meet a concurrent edit.
-pub fn concurrent_edits(mutation: &Mutation, current: &Row, changes: &[FieldChange], device: Uuid) -> Vec<Concurrent> {
+pub(super) fn concurrent_edits(
+    mutation: &Mutation,
+    current: &Row,
+    changes: &[FieldChange],
+    device: Uuid,
+) -> Vec<Concurrent> {
     let fields = mutation.kind.def().fields;
     let others: Vec<&FieldChange> = changes.iter().filter(|change| !is_own(change, mutation, device)).collect();
     let mut found: Vec<Concurrent> = Vec::new();

@@ -15,7 +15,7 @@ use crate::store::mutations::{HeldMutation, Outbox};
 
 /// A row of the server's own.
 #[derive(Debug)]
-pub struct Trace {
+pub(super) struct Trace {
     /// The row.
     pub row: Row,
     /// Whether it exists already.
@@ -23,7 +23,7 @@ pub struct Trace {
 }
 
 /// Returns the conflict row of a concurrent edit.
-pub fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outbox: &Outbox, now: Timestamp) -> Trace {
+pub(super) fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outbox: &Outbox, now: Timestamp) -> Trace {
     let field = mutation.kind.def().fields.get(edit.position);
     let name = field.map_or("", |field| field.name);
     let (kept, other) =
@@ -51,7 +51,7 @@ pub fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outbox: &Ou
 }
 
 /// Returns the held item of a mutation that waits.
-pub fn held_item(
+pub(super) fn held_item(
     no: u64,
     mutation: Option<&Mutation>,
     author: UserId,
@@ -78,7 +78,7 @@ pub fn held_item(
 }
 
 /// Returns the held item of a mutation that waited for its row and waits no longer.
-pub fn settled_item(held: &HeldMutation, mutation: &Mutation, is_applied: bool, now: Timestamp) -> Trace {
+pub(super) fn settled_item(held: &HeldMutation, mutation: &Mutation, is_applied: bool, now: Timestamp) -> Trace {
     let row = HeldItem {
         id: HeldItemId(held.held_item_id),
         author_id: mutation.author,

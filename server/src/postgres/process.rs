@@ -144,17 +144,6 @@ fn wait_for_leftover(data: &Path) {
     }
 }
 
-/// Stops a Postgres that is not a child of this process.
-pub(super) fn stop(pid: u32) {
-    signal(pid, libc::SIGINT);
-    for _ in 0..POLLS_UNTIL_STOPPED {
-        if !is_alive(pid) {
-            return;
-        }
-        sleep(POLL);
-    }
-}
-
 fn is_alive(pid: u32) -> bool {
     let answered = signal(pid, 0);
     answered || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)

@@ -309,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn a_start_before_registration_is_explained_in_the_mentor_s_language() {
+        let related = Related::new().with_row(EntityKind::Enterprise, fixture::enterprise().to_row());
+        let found = created(|employment| employment.start_on = day("2019-12-31"), &related);
+        assert_eq!(
+            found[0].text(Locale::Ro),
+            "Angajarea începe înainte de înregistrarea întreprinderii (2020-01-15). Alegeți o dată de la 2020-01-15 încolo."
+        );
+    }
+
+    #[test]
     fn states_move_along_the_table() {
         use EmploymentStatus::{Disputed, Ended, Evidenced, Recorded, Verified, Voided};
         for (from, to, in_office, expected) in [

@@ -76,3 +76,30 @@ impl Related {
         rows.into_iter().flatten().filter_map(|row| T::from_row(row).ok()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::{Finding, Visit};
+    use crate::rule::fixture;
+
+    #[test]
+    fn later_changes_of_a_batch_see_earlier_ones() {
+        let finding = fixture::finding();
+        let visit = finding.visit_id;
+        let mut related = fixture::visit_parts(&[], &[], &[], &[]);
+        related.follow(EntityKind::Finding, &finding.to_row());
+        let changed = Finding { text: "The oven is back".to_owned(), ..finding.clone() };
+        related.follow(EntityKind::Finding, &changed.to_row());
+        assert_eq!(related.children::<Finding>("visit_id", visit), std::slice::from_ref(&changed));
+        assert_eq!(related.row::<Finding>(finding.id), Some(changed));
+    }
+
+    #[test]
+    fn a_list_that_was_not_loaded_is_not_begun() {
+        let mut related = Related::new();
+        related.follow(EntityKind::Finding, &fixture::finding().to_row());
+        assert_eq!(related.children::<Finding>("visit_id", fixture::visit().id), []);
+        assert_eq!(related.row::<Visit>(fixture::visit().id), None);
+    }
+}

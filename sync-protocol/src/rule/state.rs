@@ -6,7 +6,10 @@ use super::{RuleContext, Violation};
 use crate::message::MessageKey;
 
 /// The rule that a lifecycle violation names.
-pub(super) const STATE: &str = "STATE";
+///
+/// When the state was edited concurrently, the step that breaks the table is a conflict, not a mistake: callers
+/// that merge match on this name.
+pub const STATE: &str = "STATE";
 
 /// The states of an entity and who may move between them.
 pub(super) struct Lifecycle<S: 'static> {
