@@ -6,6 +6,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod listener;
 pub mod ops;
 pub mod postgres;
 pub mod router;

@@ -35,18 +35,33 @@ impl FolderLock {
     }
 }
 
-/// Returns a private folder for the socket: short, and always the same for one data folder.
-pub(super) fn socket_folder(folder: &Path, account: Option<Account>) -> Result<PathBuf, PostgresError> {
+/// The folder of a socket. It goes with the value, unless a socket is still in it.
+#[derive(Debug)]
+pub(super) struct SocketFolder(pub(super) PathBuf);
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Returns where the socket is: a short path, always the same for one data folder.
+pub(super) fn socket_path(folder: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     folder.hash(&mut hasher);
-    let path = runtime_folder().join(format!("teren-{:08x}", hasher.finish() as u32));
+    runtime_folder().join(format!("teren-{:08x}", hasher.finish() as u32))
+}
+
+/// Makes the private folder of the socket.
+pub(super) fn socket_folder(folder: &Path, account: Option<Account>) -> Result<SocketFolder, PostgresError> {
+    let path = socket_path(folder);
     match DirBuilder::new().mode(0o700).create(&path) {
         Ok(()) => account::give(&path, account)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(source) => return Err(PostgresError::Folder { path, source }),
     }
     check_private(&path, account)?;
-    Ok(path)
+    Ok(SocketFolder(path))
 }
 
 /// Root's runtime folder is closed to the account that Postgres runs as.
@@ -84,9 +99,10 @@ mod tests {
     fn a_socket_folder_that_others_may_enter_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let data = tempfile::tempdir().unwrap();
-        let path = socket_folder(data.path(), None).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let made = socket_folder(data.path(), None).unwrap();
+        std::fs::set_permissions(&made.0, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(socket_folder(data.path(), None).is_err());
-        std::fs::remove_dir(path).unwrap();
+        drop(made);
+        assert!(!socket_path(data.path()).exists());
     }
 }
