@@ -68,6 +68,7 @@ impl PrivatePostgres {
     pub fn start(settings: &Settings) -> Result<Self, PostgresError> {
         let account = account::account()?;
         let folder = folder::prepare(&settings.folder)?;
+        folder::check_reachable(&folder, account)?;
         let lock = FolderLock::take(&folder)?;
         let data = folder.join("pg");
         let binaries = binaries::obtain(settings.binaries.as_deref(), &folder, cluster::major(&data)?)?;

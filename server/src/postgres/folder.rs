@@ -18,6 +18,21 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, PostgresError> {
     folder.canonicalize().map_err(PostgresError::at(folder))
 }
 
+/// Refuses a folder that the account may not reach, as one under root's home.
+pub(super) fn check_reachable(folder: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+    if account.is_none() {
+        return Ok(());
+    }
+    for ancestor in folder.ancestors() {
+        let found = std::fs::metadata(ancestor).map_err(PostgresError::at(ancestor))?;
+        if found.mode() & 0o001 == 0 && found.uid() != account::owner(account) {
+            let closed = format!("the account that Postgres runs as may not enter `{}`", ancestor.display());
+            return Err(PostgresError::Folder { path: folder.to_owned(), source: std::io::Error::other(closed) });
+        }
+    }
+    Ok(())
+}
+
 /// The right to run on a folder. It ends with the process, however that ends.
 #[derive(Debug)]
 pub(super) struct FolderLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
