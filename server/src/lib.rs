@@ -10,6 +10,7 @@ pub mod demo;
 pub mod domain;
 pub mod error;
 pub mod graphql;
+pub mod listener;
 pub mod ops;
 pub mod postgres;
 pub mod router;

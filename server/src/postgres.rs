@@ -17,7 +17,7 @@ mod process;
 use std::path::{Path, PathBuf};
 
 pub use error::PostgresError;
-use folder::FolderLock;
+use folder::{FolderLock, SocketFolder};
 use process::Process;
 
 /// The superuser of a private Postgres. Whoever reaches its socket may use it; the socket's folder is private.
@@ -57,9 +57,9 @@ pub struct Settings {
 /// A running private Postgres. Dropping it stops it, unless it is detached.
 #[derive(Debug)]
 pub struct PrivatePostgres {
+    // Dropped in this order: the folders are free only when the process is gone.
     _process: Process,
-    socket_folder: PathBuf,
-    // Declared last, so that the folder is free only when the process is gone.
+    socket_folder: SocketFolder,
     _lock: FolderLock,
 }
 
@@ -68,6 +68,7 @@ impl PrivatePostgres {
     pub fn start(settings: &Settings) -> Result<Self, PostgresError> {
         let account = account::account()?;
         let folder = folder::prepare(&settings.folder)?;
+        folder::check_reachable(&folder, account)?;
         let lock = FolderLock::take(&folder)?;
         let data = folder.join("pg");
         let binaries = binaries::obtain(settings.binaries.as_deref(), &folder, cluster::major(&data)?)?;
@@ -76,7 +77,7 @@ impl PrivatePostgres {
         let process = process::start(&process::Start {
             binaries: &binaries,
             data: &data,
-            socket_folder: &socket_folder,
+            socket_folder: &socket_folder.0,
             log: &folder.join("postgres.log"),
             account,
             durability: settings.durability,
@@ -87,7 +88,7 @@ impl PrivatePostgres {
 
     /// Returns the URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        socket_url(&self.socket_folder, database)
+        socket_url(&self.socket_folder.0, database)
     }
 }
 
@@ -101,5 +102,5 @@ pub fn running_url(folder: &Path, database: &str) -> Result<Option<String>, Post
     if process::ready_pid(&folder.join("pg")).is_none() {
         return Ok(None);
     }
-    Ok(Some(socket_url(&folder::socket_folder(&folder, account::account()?)?, database)))
+    Ok(Some(socket_url(&folder::socket_path(&folder), database)))
 }

@@ -94,22 +94,24 @@ impl ServerProcess {
         unsafe { libc::kill(self.child.id() as i32, signal) };
     }
 
+    /// Stops reading what it logs, as a log collector that crashed.
+    pub fn close_log(&mut self) {
+        self.child.stderr = None;
+    }
+
     /// Waits for the end.
     pub fn wait(mut self) -> Ended {
         let (mut stdout, mut stderr) = (self.banner.clone(), String::new());
         let _ = self.stdout.read_to_string(&mut stdout);
-        let _ = self.child.stderr.take().expect("standard error is piped").read_to_string(&mut stderr);
+        if let Some(mut log) = self.child.stderr.take() {
+            let _ = log.read_to_string(&mut stderr);
+        }
         Ended { code: self.child.wait().expect("the child is ours").code(), stdout, stderr }
     }
 
     /// Returns the status and the whole text of the answer to a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("the server reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer is text");
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("the answer is HTTP");
-        (status, answer)
+        get(self.address, path)
     }
 }
 
@@ -118,6 +120,16 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the status and the whole text of the answer to a GET, as it came over the connection.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("the server reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("the answer is HTTP");
+    (status, answer)
 }
 
 /// Cargo puts the programs of a package beside the folder of its tests.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::{ServerProcess, TestDb, data_folder};
+use tests::{ServerProcess, TestDb, TestServer, data_folder, get};
 
 const READY: &str = "/health/ready";
 
@@ -76,6 +76,16 @@ async fn a_second_interrupt_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_log_nobody_reads_still_answers_and_stops() {
+    let db = TestDb::new().await;
+    let mut server = ServerProcess::start(ServerProcess::command(&["serve"]).env("DATABASE_URL", &db.url));
+    server.close_log();
+    assert_eq!(server.get("/nowhere").0, 404);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_answer_names_its_request_and_errors_have_one_shape() {
     let db = TestDb::new().await;
     let server = ServerProcess::start(ServerProcess::command(&["serve"]).env("DATABASE_URL", &db.url));
@@ -98,6 +108,24 @@ async fn a_server_whose_database_is_gone_is_live_but_not_ready() {
     drop(db);
     assert_eq!(server.get(READY).0, 503);
     assert_eq!(server.get("/health/live").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lacks_a_migration_is_not_ready() {
+    let server = TestServer::new().await;
+    assert_eq!(get(server.address, READY).0, 200);
+    let forget = "DELETE FROM __diesel_schema_migrations";
+    server.db.db().conn().await.unwrap().batch(forget).await.unwrap();
+    let (status, answer) = get(server.address, READY);
+    assert_eq!(status, 503);
+    assert!(answer.contains("a migration is missing"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_test_has_a_database_of_its_own() {
+    let (one, other) = (TestDb::new().await, TestDb::new().await);
+    one.db().conn().await.unwrap().batch("CREATE TABLE mine (id int)").await.unwrap();
+    assert!(other.db().conn().await.unwrap().batch("SELECT * FROM mine").await.is_err());
 }
 
 #[test]

@@ -150,6 +150,19 @@ fn a_data_folder_that_cannot_be_made() {
     );
 }
 
+/// Only root hands Postgres to another account, which may not enter every folder.
+#[test]
+fn a_data_folder_that_the_account_of_postgres_may_not_enter() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let closed = data_folder();
+    let data = closed.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = ServerProcess::command(&[]);
+    assert_fails(command.env("TEREN__DATABASE__DATA_DIR", &data), 8, &["cannot use the data folder"]);
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
 #[test]
 fn a_data_folder_that_another_server_uses() {
     let data = data_folder();

@@ -42,9 +42,20 @@ impl Database {
         }
     }
 
-    /// Returns its name for people, without a password.
+    /// Returns its name for people, without a password. A private one has none, and its URL is what `psql` takes.
     pub(super) fn shown(&self) -> String {
-        shown(&self.url())
+        match self {
+            Self::Named { url } => shown(url),
+            Self::Private { .. } => self.url(),
+        }
+    }
+
+    /// Returns how to get another database.
+    fn other(&self) -> &'static str {
+        match self {
+            Self::Named { .. } => "name an empty database, made with `createdb`, in DATABASE_URL",
+            Self::Private { .. } => "choose another folder with `database.data_dir`",
+        }
     }
 
     /// Brings the database to this version.
@@ -58,12 +69,11 @@ impl Database {
             MigrateError::Connect(reason) => Failure::Database { database, problem: connect_problem(&reason) },
             newer @ MigrateError::Newer { .. } => Failure::Content {
                 database,
-                problem: format!("{newer}; run that version, or restore a backup made before it"),
+                problem: format!("{newer}; run that version, restore a backup made before it, or {}", self.other()),
             },
-            foreign @ MigrateError::Foreign { .. } => Failure::Content {
-                database,
-                problem: format!("{foreign}; name an empty database, made with `createdb`"),
-            },
+            foreign @ MigrateError::Foreign { .. } => {
+                Failure::Content { database, problem: format!("{foreign}; {}", self.other()) }
+            }
             MigrateError::Failed(reason) => Failure::Content {
                 database,
                 problem: format!(

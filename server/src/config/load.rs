@@ -13,6 +13,13 @@ const PREFIX: &str = "TEREN__";
 /// Variables with names that other tools know too, and the keys that they stand for.
 const KNOWN_ELSEWHERE: [(&str, &str); 2] = [("DATABASE_URL", "database.url"), ("PG_BINDIR", "database.postgres_bin")];
 
+impl Default for Config {
+    /// Returns the documented defaults, whatever the environment says.
+    fn default() -> Self {
+        Figment::from(Toml::string(DEFAULTS)).extract().expect("the embedded defaults are complete; a test reads them")
+    }
+}
+
 /// Reads and checks the settings. `overrides` are (key, value) pairs of the command line; they win.
 pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Config, ConfigError> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));

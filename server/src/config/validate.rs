@@ -67,22 +67,16 @@ fn refuse(message: String) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
     use super::*;
-
-    fn config() -> Config {
-        load(None, &[]).unwrap()
-    }
 
     #[test]
     fn the_defaults_are_valid() {
-        config().validate().unwrap();
+        Config::default().validate().unwrap();
     }
 
     #[test]
     fn production_is_not_served_in_the_open_by_accident() {
-        let mut config = config();
-        config.environment = Environment::Production;
+        let mut config = Config { environment: Environment::Production, ..Config::default() };
         config.validate().unwrap();
         config.http.listen = "0.0.0.0:8080".parse().unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("behind_tls_proxy"));
@@ -92,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_pool_without_connections_is_refused() {
-        let mut config = config();
+        let mut config = Config::default();
         config.database.sync_connections = 0;
         assert!(config.validate().unwrap_err().to_string().contains("database.sync_connections"));
     }

@@ -12,8 +12,8 @@ pub(crate) fn on_signal(stopping: CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
-        tracing::info!("stopping when the open requests are answered; press Ctrl-C again to stop at once");
         stopping.cancel();
+        tracing::info!("stopping when the open requests are answered; press Ctrl-C again to stop at once");
         either(&mut interrupt, &mut terminate).await;
         std::process::exit(INTERRUPTED);
     });

