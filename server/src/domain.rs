@@ -1,6 +1,8 @@
 //! The rules of the programme and the one write path.
 
 pub mod feed;
+pub mod office;
+pub mod operation;
 pub mod policy;
 pub mod push;
 pub mod viewer;

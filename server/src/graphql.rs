@@ -12,6 +12,7 @@ mod execute;
 mod filter;
 mod http;
 mod limits;
+mod mutation;
 mod paging;
 mod plan;
 mod prescan;

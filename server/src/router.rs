@@ -52,6 +52,7 @@ fn doors(app: &App) -> Router<App> {
         office: app.office.clone(),
         world: app.world.clone(),
         authenticate: authenticate(&app.auth),
+        feed: app.feed.clone(),
         development: app.config.environment == Environment::Development,
     };
     Router::new()

@@ -5,6 +5,7 @@ pub mod database;
 pub mod log;
 pub mod migrate;
 pub mod mutations;
+pub mod office;
 pub mod pool;
 pub mod query;
 pub mod record;

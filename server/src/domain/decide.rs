@@ -247,16 +247,14 @@ impl Decider<'_> {
             Origin::Office => self.batch.is_office() || before.is_some(),
             Origin::Server => mutation.kind == EntityKind::Conflict && before.is_some(),
         };
-        let action = match (mutation.op, before) {
-            _ if mutation.kind == EntityKind::Conflict => Action::Resolve,
-            (Op::Delete, _) => Action::Delete,
-            (_, None) => Action::Create,
-            (_, Some(_)) => Action::Update,
-        };
+        let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
         // Both sides, or moving a row would leak it.
         let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
         let at = self.captured_at(mutation);
-        let is_allowed = |scope| policy::decide(self.batch.viewer, action, mutation.kind, scope, at).is_allowed();
+        let is_allowed = |scope| {
+            let decide = |action: &Action| policy::decide(self.batch.viewer, *action, mutation.kind, scope, at);
+            actions.iter().all(|action| decide(action).is_allowed())
+        };
         if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
     }
 

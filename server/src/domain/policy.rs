@@ -13,11 +13,14 @@ use uuid::Uuid;
 use super::viewer::Viewer;
 
 mod matrix;
+mod needed;
 
 use matrix::{Reach, cell};
 
+pub use needed::needed;
+
 /// Something that a viewer may want to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// See single rows.
     Read,

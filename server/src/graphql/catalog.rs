@@ -242,7 +242,7 @@ pub(super) fn enum_value(code: &str) -> String {
 }
 
 /// Turns `planned_start_at` into `plannedStartAt`.
-fn camel(name: &str) -> String {
+pub(super) fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (at, word) in name.split('_').enumerate() {
         let mut letters = word.chars();

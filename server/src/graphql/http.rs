@@ -14,11 +14,12 @@ use axum::routing::any;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use super::context::{RequestContext, Shared};
 use super::error::ErrorCode;
-use super::schema::{Schema, run, schema};
-use crate::domain::viewer::Viewer;
+use super::schema::{Schema, cost_budget, run, schema};
+use crate::domain::feed::Feed;
 use crate::store::query::load_viewer;
-use crate::store::{Conn, Db, StoreError};
+use crate::store::{Db, StoreError};
 use crate::world::SharedWorld;
 use answer::{Answer, Format};
 
@@ -52,6 +53,8 @@ pub struct GraphqlState {
     pub world: SharedWorld,
     /// The authentication.
     pub authenticate: Authenticate,
+    /// Tells the phones what was committed.
+    pub feed: Arc<Feed>,
     /// Whether the page for trying queries and introspection are offered. Never in production.
     pub development: bool,
 }
@@ -85,9 +88,8 @@ impl Edge {
         let (parts, body) = request.into_parts();
         let caller = self.authenticate(&parts.headers).await?;
         let asked = body::read(body).await?;
-        let (viewer, conn) = self.viewer(caller).await?;
-        let now = self.state.world.now();
-        Ok(Answer::Executed(run(&self.schema, asked, viewer, now, conn, self.state.development).await))
+        let context = self.context(caller).await?;
+        Ok(Answer::Executed(run(&self.schema, asked, context, self.state.development).await))
     }
 
     fn check_head(&self, request: &Request<Body>) -> Result<(), Answer> {
@@ -117,10 +119,14 @@ impl Edge {
     }
 
     /// Reads who asks. The connection goes on to serve the request.
-    async fn viewer(&self, caller: Caller) -> Result<(Viewer, Conn), Answer> {
-        let mut conn = self.state.office.conn().await.map_err(store_failure)?;
+    async fn context(&self, caller: Caller) -> Result<RequestContext, Answer> {
+        let state = &self.state;
+        let mut conn = state.office.conn().await.map_err(store_failure)?;
         let viewer = load_viewer(&mut conn, caller.programme_id, caller.user_id).await.map_err(store_failure)?;
-        Ok((viewer.ok_or_else(unauthenticated)?, conn))
+        let viewer = viewer.ok_or_else(unauthenticated)?;
+        let budget = cost_budget(viewer.role);
+        let shared = Shared { now: state.world.now(), feed: state.feed.clone(), office: state.office.clone() };
+        Ok(RequestContext::new(viewer, budget, shared, conn))
     }
 }
 

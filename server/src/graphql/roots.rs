@@ -85,7 +85,7 @@ async fn resolve_root(ctx: &Context<'_>) -> Result<Value, Fault> {
     match root {
         Root::List(kind) => {
             let plan = planner.list(kind, &selected)?;
-            request.conn().await.reader(request).list(&plan).await
+            request.conn().await?.reader(request).list(&plan).await
         }
         Root::One(kind) => one(request, &planner, &selected, kind).await,
         Root::Node => node(request, &planner, &selected).await,
@@ -101,13 +101,13 @@ async fn one(
 ) -> Result<Value, Fault> {
     let id = id_argument(planner, selected)?;
     let branch = planner.branch(kind, &selected.below())?;
-    request.conn().await.reader(request).one(&branch, id).await
+    request.conn().await?.reader(request).one(&branch, id).await
 }
 
 /// Returns any row. What kind of row it is, is not told to someone who may not see it.
 async fn node(request: &RequestContext, planner: &Planner<'_>, selected: &Selected<'_>) -> Result<Value, Fault> {
     let id = id_argument(planner, selected)?;
-    let mut conn = request.conn().await;
+    let mut conn = request.conn().await?;
     let Some(kind) = kind_of(conn.get(), request.viewer.programme_id, id).await? else { return Ok(Value::Null) };
     let branch = planner.branch(kind, &selected.below())?;
     conn.reader(request).one(&branch, id).await
@@ -137,7 +137,7 @@ async fn row(
     id: Uuid,
 ) -> Result<Value, Fault> {
     let branch = planner.branch(kind, &selected.below())?;
-    request.conn().await.reader(request).one(&branch, id).await
+    request.conn().await?.reader(request).one(&branch, id).await
 }
 
 /// Returns what the viewer may do now: one entry for each kind and action that is possible at all.
@@ -145,7 +145,7 @@ fn permissions(request: &RequestContext, planner: &Planner<'_>, selected: &Selec
     let parts = planner.collect(&selected.below(), "Permission");
     let pairs = EntityKind::ALL.iter().flat_map(|kind| Action::ALL.iter().map(move |action| (*kind, *action)));
     let entries = pairs.filter_map(|(kind, action)| {
-        let scopes = match reachable(&request.viewer, action, kind, request.now) {
+        let scopes = match reachable(&request.viewer, action, kind, request.now()) {
             RowScope::Nothing => return None,
             RowScope::All => None,
             RowScope::Scopes(scopes) => Some(scopes),

@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use async_graphql::parser::parse_query;
-use async_graphql::{EmptyMutation, EmptySubscription, Request, Response, Variables};
+use async_graphql::{EmptySubscription, Request, Response, Variables};
 use sync_protocol::code::Role;
-use sync_protocol::time::Timestamp;
 
 use super::context::RequestContext;
 use super::error::{ErrorCode, Fault, coded};
 use super::limits::{self, CostLimit};
+use super::mutation::Mutation;
 use super::prescan::prescan;
 use super::roots::Query;
-use crate::domain::viewer::Viewer;
-use crate::store::Conn;
 
-pub(super) type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+pub(super) type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// The most that a selection may cost, in fields times rows.
 const COST_BUDGET: usize = 5_000;
@@ -34,7 +32,12 @@ pub(super) struct Asked {
 
 /// Returns the schema.
 pub(super) fn schema() -> Schema {
-    Schema::build(Query, EmptyMutation, EmptySubscription).disable_suggestions().extension(CostLimit).finish()
+    Schema::build(Query, Mutation, EmptySubscription)
+        // Once more: an interface that no field returns is otherwise dropped as unused.
+        .register_output_type::<Mutation>()
+        .disable_suggestions()
+        .extension(CostLimit)
+        .finish()
 }
 
 /// Returns the schema in the schema definition language.
@@ -42,21 +45,17 @@ pub fn sdl() -> String {
     schema().sdl()
 }
 
+/// Returns the most that the selections of a role may cost.
+pub(super) fn cost_budget(role: Role) -> usize {
+    if role == Role::Analyst { ANALYST_COST_BUDGET } else { COST_BUDGET }
+}
+
 /// Runs one request. Everything that is wrong with it is in the errors of the response.
-pub(super) async fn run(
-    schema: &Schema,
-    asked: Asked,
-    viewer: Viewer,
-    now: Timestamp,
-    conn: Conn,
-    introspection: bool,
-) -> Response {
+pub(super) async fn run(schema: &Schema, asked: Asked, context: RequestContext, introspection: bool) -> Response {
     let request = match prepare(asked, introspection) {
-        Ok(request) => request,
+        Ok(request) => request.data(context),
         Err(response) => return response,
     };
-    let budget = if viewer.role == Role::Analyst { ANALYST_COST_BUDGET } else { COST_BUDGET };
-    let request = request.data(RequestContext::new(viewer, now, budget, conn));
     match tokio::time::timeout(TIMEOUT, schema.execute(request)).await {
         Ok(response) => response,
         Err(_) => refused(Fault::new(ErrorCode::Timeout, "The request took too long. Ask for less at once.")),

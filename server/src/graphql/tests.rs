@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod limits;
 mod lists;
+mod mutations;
 mod nodes;
 mod permissions;
 mod schema;

@@ -20,15 +20,15 @@ fn add(registry: &mut Registry, name: &str, definition: MetaType) {
     registry.types.insert(name.to_owned(), definition);
 }
 
-fn field(name: &str, ty: impl Into<String>, doc: &str) -> MetaField {
+pub(super) fn field(name: &str, ty: impl Into<String>, doc: &str) -> MetaField {
     MetaField { description: Some(doc.trim().to_owned()), ..MetaField::new(name, ty) }
 }
 
-fn argument(name: &str, ty: impl Into<String>, doc: &str) -> MetaInputValue {
+pub(super) fn argument(name: &str, ty: impl Into<String>, doc: &str) -> MetaInputValue {
     MetaInputValue { description: Some(doc.to_owned()), ..MetaInputValue::new(name, ty) }
 }
 
-fn arguments(arguments: impl IntoIterator<Item = MetaInputValue>) -> IndexMap<String, MetaInputValue> {
+pub(super) fn arguments(arguments: impl IntoIterator<Item = MetaInputValue>) -> IndexMap<String, MetaInputValue> {
     arguments.into_iter().map(|argument| (argument.name.clone(), argument)).collect()
 }
 

@@ -66,7 +66,7 @@ const fn row(subject: Subject) -> [&'static str; 8] {
         //                          MENTOR      COORDINATOR    TRAINING    MONITORING     EVALUATOR ANALYST  AUDITOR    ADMIN
         Subject::Reference =>      ["all:R",    "all:RG",      "all:R",    "all:RG",      "all:R",  "all:RG", "all:RGX", "all:RCUD"],
         Subject::People =>         ["all:R",    "all:R",       "all:R",    "all:R",       "all:R",  "all:R",  "all:RX",  "all:RCUD"],
-        Subject::Grants =>         ["own:R",    "all:R",       "own:R",    "all:R",       "own:R",  "own:R",  "all:RX",  "all:RCUD"],
+        Subject::Grants =>         ["own:R",    "all:RA",      "own:R",    "all:R",       "own:R",  "own:R",  "all:RX",  "all:RCUDA"],
         Subject::Enterprises =>    ["own:R",    "all:RGCUA",   "all:R",    "all:RGCU",    "all:R",  "all:G",  "all:RGX", "all:RA"],
         Subject::Visits =>         ["own:RCUD", "all:RGCUDV",  "",         "all:RGV",     "",       "all:G",  "all:RGX", "all:R"],
         Subject::Jobs =>           ["own:RCUD", "all:RGCUDVY", "",         "all:RGCUDVY", "",       "all:G",  "all:RGX", "all:R"],

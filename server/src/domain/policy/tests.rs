@@ -86,6 +86,7 @@ const EXPECTED: &[Line] = &[
     (GRANTS, Action::Create, &[D], &[]),
     (GRANTS, Action::Update, &[D], &[]),
     (GRANTS, Action::Delete, &[D], &[]),
+    (GRANTS, Action::Assign, &[C, D], &[]),
     (ENTERPRISES, Action::Read, &[C, T, O, E, A, D], &[M]),
     (ENTERPRISES, Action::Aggregate, &[C, O, N, A], &[]),
     (ENTERPRISES, Action::Export, &[A], &[]),

@@ -55,9 +55,15 @@ impl<'a> Selected<'a> {
 impl<'a> Planner<'a> {
     /// Returns the fields that are selected of an object, in the order of the document, fragments included.
     pub(in crate::graphql) fn collect(&self, sets: &[&'a SelectionSet], type_name: &str) -> Vec<Selected<'a>> {
+        // Validation lets the interface stand only where rows are.
+        self.collect_as(sets, &[type_name, "Node"])
+    }
+
+    /// Does the same for an object that answers to several types: its own, its interface, its union.
+    pub(in crate::graphql) fn collect_as(&self, sets: &[&'a SelectionSet], types: &[&str]) -> Vec<Selected<'a>> {
         let mut found = IndexMap::new();
         for set in sets {
-            self.collect_into(&mut found, set, type_name);
+            self.collect_into(&mut found, set, types);
         }
         found.into_iter().map(|(key, fields)| Selected { key, fields }).collect()
     }
@@ -66,7 +72,7 @@ impl<'a> Planner<'a> {
         &self,
         found: &mut IndexMap<&'a Name, Vec<&'a Positioned<Selection>>>,
         set: &'a SelectionSet,
-        type_name: &str,
+        types: &[&str],
     ) {
         for item in &set.items {
             let (condition, below) = match &item.node {
@@ -80,10 +86,8 @@ impl<'a> Planner<'a> {
                 },
                 Item::InlineFragment(fragment) => (fragment.node.type_condition.as_ref(), &fragment.node.selection_set),
             };
-            let wanted = condition.map_or(type_name, |condition| condition.node.on.node.as_str());
-            // The only interface is `Node`, and validation lets it stand only where rows are.
-            if wanted == type_name || wanted == "Node" {
-                self.collect_into(found, &below.node, type_name);
+            if condition.is_none_or(|condition| types.contains(&condition.node.on.node.as_str())) {
+                self.collect_into(found, &below.node, types);
             }
         }
     }

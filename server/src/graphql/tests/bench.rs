@@ -192,6 +192,7 @@ async fn serve(office: Db) -> SocketAddr {
         office,
         world: Arc::new(FixedWorld::at(NOW)),
         authenticate: Arc::new(move |token| async move { caller(token) }.boxed()),
+        feed: Arc::default(),
         development: false,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,0 +1,188 @@
+//! Carries out the operations of the office, each as one small batch of the write path.
+//!
+//! An operation that is refused leaves no trace, so that it can be tried again under the same id. One that took
+//! effect is answered from its record when it comes again.
+
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::id::UserId;
+use sync_protocol::mutation::{ChainHash, Mutation};
+use sync_protocol::time::Timestamp;
+use sync_protocol::wire::{MutationResult, Outcome};
+use uuid::Uuid;
+
+use super::operation::{Change, Ground, Operation};
+use super::policy::{self, Action};
+use super::viewer::Viewer;
+use super::write::{self, Batch, Incoming};
+use crate::store::mutations::Outbox;
+use crate::store::rows::StoredRow;
+use crate::store::{StoreError, Tx, office, rows};
+
+/// An operation as it was asked for.
+#[derive(Debug)]
+pub struct Request<'v> {
+    /// Who asks.
+    pub viewer: &'v Viewer,
+    /// When.
+    pub now: Timestamp,
+    /// The id that the client made; the same id takes effect once.
+    pub mutation_id: Uuid,
+    /// The version that the client saw; another one refuses the operation.
+    pub expected_version: Option<u64>,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// What became of an operation.
+#[derive(Debug)]
+pub enum Reply {
+    /// It took effect, now or when the id came first. The number of the commit; 0 when nothing changed.
+    Done(u64),
+    /// A rule refused it.
+    Refused(Box<MutationResult>),
+    /// An argument names nothing that would make sense; the name of the argument.
+    Unsuitable(&'static str),
+    /// The row has another version by now.
+    Conflict(u64),
+    /// The viewer may see the row, but not do this.
+    NotPermitted,
+    /// There is no such row, or the viewer may not see it.
+    NotFound,
+}
+
+/// Carries out an operation in an open transaction. The caller commits when the reply is [`Reply::Done`], and
+/// otherwise rolls back.
+pub async fn perform(tx: &mut Tx, request: &Request<'_>) -> Result<Reply, StoreError> {
+    let outbox = outbox(request);
+    if let Some(target) = office::target_of(tx, &outbox).await? {
+        return Ok(replayed(request, target));
+    }
+    let Some(subject) = subject(tx, request).await? else { return Ok(Reply::NotFound) };
+    if !is_permitted(request, &subject.row) {
+        return Ok(Reply::NotPermitted);
+    }
+    if request.expected_version.is_some_and(|expected| expected != subject.seq) {
+        return Ok(Reply::Conflict(subject.seq));
+    }
+    if let Some(argument) = unsuitable(tx, request).await? {
+        return Ok(Reply::Unsuitable(argument));
+    }
+    let grants = grants(tx, request).await?;
+    let ground = Ground {
+        subject: &subject.row,
+        seq: subject.seq,
+        grants: &grants,
+        actor: request.viewer.user_id,
+        now: request.now,
+        mutation_id: request.mutation_id,
+    };
+    let written = write::apply(tx, &batch(request, outbox, &request.operation.changes(&ground))).await?;
+    let refused = written.results.into_iter().find(|result| !is_effective(result.outcome));
+    Ok(refused.map_or(Reply::Done(written.seq), |result| refusal(result, subject.seq)))
+}
+
+fn outbox(request: &Request<'_>) -> Outbox {
+    Outbox { programme: request.viewer.programme_id, device: Uuid::nil(), incarnation: request.mutation_id }
+}
+
+/// An id that was used for another row is a mistake of the client.
+fn replayed(request: &Request<'_>, target: (EntityKind, Uuid)) -> Reply {
+    let result = request.operation.result(request.mutation_id);
+    if target == result { Reply::Done(0) } else { Reply::Unsuitable("clientMutationId") }
+}
+
+/// Returns the row that the operation is about, locked, if the viewer may see it.
+async fn subject(tx: &mut Tx, request: &Request<'_>) -> Result<Option<StoredRow>, StoreError> {
+    let (kind, id) = request.operation.subject();
+    let programme = request.viewer.programme_id;
+    let found = rows::load_for_update(tx, programme, kind, &[id]).await?.into_iter().next();
+    let is_visible = |stored: &StoredRow| {
+        let scope = stored.row.scope_id(kind.def(), programme);
+        policy::decide(request.viewer, Action::Read, kind, scope, request.now).is_allowed()
+    };
+    Ok(found.filter(is_visible))
+}
+
+fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {
+    let scope = subject.scope_id(request.operation.subject().0.def(), request.viewer.programme_id);
+    let (action, kind) = request.operation.permission();
+    policy::decide(request.viewer, action, kind, scope, request.now).is_allowed()
+}
+
+/// Returns the argument that names someone who is not a mentor at work.
+async fn unsuitable(tx: &mut Tx, request: &Request<'_>) -> Result<Option<&'static str>, StoreError> {
+    let mentor = match &request.operation {
+        Operation::AssignMentor { mentor, .. } => Some(*mentor),
+        Operation::PlanVisit { values, .. } => {
+            values.iter().find(|(name, _)| *name == "mentor_id").and_then(|(_, value)| value.as_uuid())
+        }
+        _ => None,
+    };
+    let Some(mentor) = mentor else { return Ok(None) };
+    let viewer = crate::store::query::load_viewer(tx, request.viewer.programme_id, mentor).await?;
+    let is_mentor = viewer.is_some_and(|viewer| viewer.role == sync_protocol::code::Role::Mentor);
+    Ok((!is_mentor).then_some("mentorId"))
+}
+
+/// Returns the grants on the enterprise whose mentor changes, with their versions.
+async fn grants(tx: &mut Tx, request: &Request<'_>) -> Result<Vec<(Row, u64)>, StoreError> {
+    let Operation::AssignMentor { enterprise, .. } = request.operation else { return Ok(Vec::new()) };
+    let (programme, kind) = (request.viewer.programme_id, EntityKind::ScopeGrant);
+    let found = rows::children(tx, programme, kind, "scope_id", &[enterprise]).await?;
+    let ids: Vec<Uuid> = found.iter().map(|grant| grant.id).collect();
+    let locked = rows::load_for_update(tx, programme, kind, &ids).await?;
+    Ok(locked.into_iter().map(|stored| (stored.row, stored.seq)).collect())
+}
+
+/// The change of the row that the client gets to see comes first: its record tells a retry.
+fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch<'v> {
+    let result = request.operation.result(request.mutation_id);
+    let mut ordered: Vec<&Change> = changes.iter().collect();
+    ordered.sort_by_key(|change| (change.kind, change.row_id) != result);
+    let mut hash = ChainHash::START;
+    let mutations = (1..).zip(ordered).map(|(no, change)| {
+        let mutation = mutation(request, no, change);
+        let payload = mutation.encode();
+        hash = hash.then(&payload);
+        Incoming { no, hash, payload, mutation: Some(mutation) }
+    });
+    Batch {
+        outbox,
+        viewer: request.viewer,
+        received_at: request.now,
+        clock_offset_ms: 0,
+        is_strict: true,
+        mutations: mutations.collect(),
+    }
+}
+
+fn mutation(request: &Request<'_>, no: u64, change: &Change) -> Mutation {
+    Mutation {
+        no,
+        op: change.op,
+        kind: change.kind,
+        row_id: change.row_id,
+        author: UserId(request.viewer.user_id),
+        captured_at: request.now,
+        uptime_ms: 0,
+        base_seq: change.base_seq,
+        field_bases: Vec::new(),
+        patch: change.patch.clone(),
+        group: Some(1),
+        reason: None,
+        unknown: Vec::new(),
+    }
+}
+
+fn is_effective(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Applied | Outcome::Merged)
+}
+
+fn refusal(result: MutationResult, seq: u64) -> Reply {
+    match (result.outcome, result.code.as_str()) {
+        (Outcome::Held, _) => Reply::NotFound,
+        (_, "CONFLICT") => Reply::Conflict(seq),
+        (_, "REJECT_SCOPE") => Reply::NotPermitted,
+        _ => Reply::Refused(Box::new(result)),
+    }
+}

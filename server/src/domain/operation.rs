@@ -1,0 +1,193 @@
+//! What the office does, as changes of rows. Pure: everything was loaded, nothing is written here.
+
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::mutation::Op;
+use sync_protocol::patch::Patch;
+use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
+use uuid::Uuid;
+
+use super::policy::Action;
+
+/// Something that a person in the office does, named as people name it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Makes someone the mentor of an enterprise.
+    AssignMentor {
+        /// The enterprise.
+        enterprise: Uuid,
+        /// The mentor.
+        mentor: Uuid,
+    },
+    /// Plans a visit.
+    PlanVisit {
+        /// The enterprise.
+        enterprise: Uuid,
+        /// The values of the visit, by field.
+        values: Vec<(&'static str, Value)>,
+    },
+    /// Accepts a visit.
+    ValidateVisit {
+        /// The visit.
+        visit: Uuid,
+    },
+    /// Sends a visit back to the mentor.
+    ReturnVisit {
+        /// The visit.
+        visit: Uuid,
+        /// What has to be mended.
+        reason: String,
+    },
+    /// Records how far a job record was verified against its evidence.
+    VerifyEmployment {
+        /// The job record.
+        employment: Uuid,
+        /// How far.
+        verification: String,
+    },
+}
+
+/// One change of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change {
+    pub(super) op: Op,
+    pub(super) kind: EntityKind,
+    pub(super) row_id: Uuid,
+    /// The version that the change was made on; 0 for a new row.
+    pub(super) base_seq: u64,
+    pub(super) patch: Patch,
+}
+
+/// What an operation starts from.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    /// The row that the operation is about, and its version.
+    pub(super) subject: &'a Row,
+    pub(super) seq: u64,
+    /// The grants on the subject with their versions, for [`Operation::AssignMentor`].
+    pub(super) grants: &'a [(Row, u64)],
+    pub(super) actor: Uuid,
+    pub(super) now: Timestamp,
+    /// The client's mutation id, from which new identifiers are derived: a retry makes the same rows.
+    pub(super) mutation_id: Uuid,
+}
+
+impl Operation {
+    /// Returns the row that must be seen for the operation to make sense.
+    pub fn subject(&self) -> (EntityKind, Uuid) {
+        match self {
+            Self::AssignMentor { enterprise, .. } | Self::PlanVisit { enterprise, .. } => {
+                (EntityKind::Enterprise, *enterprise)
+            }
+            Self::ValidateVisit { visit } | Self::ReturnVisit { visit, .. } => (EntityKind::Visit, *visit),
+            Self::VerifyEmployment { employment, .. } => (EntityKind::Employment, *employment),
+        }
+    }
+
+    /// Returns what is needed, and on which kind of row in the scope of the subject.
+    pub fn permission(&self) -> (Action, EntityKind) {
+        match self {
+            Self::AssignMentor { .. } => (Action::Assign, EntityKind::Enterprise),
+            Self::PlanVisit { .. } => (Action::Create, EntityKind::Visit),
+            Self::ValidateVisit { .. } | Self::ReturnVisit { .. } => (Action::Validate, EntityKind::Visit),
+            Self::VerifyEmployment { .. } => (Action::Verify, EntityKind::Employment),
+        }
+    }
+
+    /// Returns the row that the client gets to see afterwards.
+    pub fn result(&self, mutation_id: Uuid) -> (EntityKind, Uuid) {
+        match self {
+            Self::PlanVisit { .. } => (EntityKind::Visit, derived(mutation_id, "visit")),
+            other => other.subject(),
+        }
+    }
+
+    /// Returns the changes, which are applied together or not at all.
+    pub(super) fn changes(&self, ground: &Ground<'_>) -> Vec<Change> {
+        let on_subject = |values: &[(&str, Value)]| {
+            let (kind, row_id) = self.subject();
+            Change { op: Op::Patch, kind, row_id, base_seq: ground.seq, patch: patch(kind, values) }
+        };
+        match self {
+            Self::AssignMentor { mentor, .. } => {
+                let mut changes = mentorship(*mentor, ground);
+                changes.push(on_subject(&[("mentor_id", Value::Uuid(*mentor))]));
+                changes
+            }
+            Self::PlanVisit { values, .. } => {
+                vec![created(EntityKind::Visit, self.result(ground.mutation_id).1, values)]
+            }
+            Self::ValidateVisit { .. } => vec![on_subject(&[
+                ("status", text("VALIDATED")),
+                ("validated_by", Value::Uuid(ground.actor)),
+                ("validated_at", Value::Timestamp(ground.now)),
+            ])],
+            Self::ReturnVisit { reason, .. } => vec![on_subject(&[
+                ("status", text("RETURNED")),
+                ("return_reason", text(reason)),
+                ("validated_by", Value::Null),
+                ("validated_at", Value::Null),
+            ])],
+            Self::VerifyEmployment { verification, .. } => vec![on_subject(&[
+                ("verification", text(verification)),
+                ("verified_by", Value::Uuid(ground.actor)),
+                ("verified_on", Value::Date(ground.now.date())),
+            ])],
+        }
+    }
+}
+
+/// Ends the mentorships of others and begins that of `mentor`, unless it lasts already.
+fn mentorship(mentor: Uuid, ground: &Ground<'_>) -> Vec<Change> {
+    let def = EntityKind::ScopeGrant.def();
+    let lasts = |grant: &Row| match grant.get(def, "valid_until_at") {
+        Value::Timestamp(until) => *until > ground.now,
+        _ => true,
+    };
+    let is_mentorship = |grant: &Row| grant.get(def, "role").as_text() == Some("MENTOR");
+    let open: Vec<_> = ground.grants.iter().filter(|(grant, _)| is_mentorship(grant) && lasts(grant)).collect();
+    let is_of_mentor = |grant: &Row| grant.get(def, "user_id").as_uuid() == Some(mentor);
+    let ended = open.iter().filter(|(grant, _)| !is_of_mentor(grant)).map(|(grant, seq)| Change {
+        op: Op::Patch,
+        kind: EntityKind::ScopeGrant,
+        row_id: grant.id,
+        base_seq: *seq,
+        patch: patch(EntityKind::ScopeGrant, &[("valid_until_at", Value::Timestamp(ground.now))]),
+    });
+    let mut changes: Vec<Change> = ended.collect();
+    if !open.iter().any(|(grant, _)| is_of_mentor(grant)) {
+        changes.push(new_grant(mentor, ground));
+    }
+    changes
+}
+
+fn new_grant(mentor: Uuid, ground: &Ground<'_>) -> Change {
+    let values = [
+        ("user_id", Value::Uuid(mentor)),
+        ("scope_kind", text("ENTERPRISE")),
+        ("scope_id", Value::Uuid(ground.subject.id)),
+        ("role", text("MENTOR")),
+        ("valid_from_at", Value::Timestamp(ground.now)),
+    ];
+    created(EntityKind::ScopeGrant, derived(ground.mutation_id, "grant"), &values)
+}
+
+fn created(kind: EntityKind, row_id: Uuid, values: &[(&str, Value)]) -> Change {
+    Change { op: Op::Put, kind, row_id, base_seq: 0, patch: patch(kind, values) }
+}
+
+/// Returns a patch in the order of the field table; names outside it do not occur.
+fn patch(kind: EntityKind, values: &[(&str, Value)]) -> Patch {
+    let placed = values.iter().filter_map(|(name, value)| Some((kind.def().position(name)?, value.clone())));
+    let mut patch: Patch = placed.collect();
+    patch.sort_unstable_by_key(|(at, _)| *at);
+    patch
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+fn derived(mutation_id: Uuid, name: &str) -> Uuid {
+    Uuid::new_v5(&mutation_id, name.as_bytes())
+}

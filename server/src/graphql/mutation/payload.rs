@@ -1,0 +1,84 @@
+//! What a reply looks like to the client.
+
+use async_graphql::Value;
+use sync_protocol::code::Locale;
+use sync_protocol::message::{MessageKey, render};
+use sync_protocol::wire::MutationResult;
+
+use crate::domain::office::Reply;
+use crate::graphql::catalog::camel;
+
+/// An expected error.
+pub(super) struct UserError {
+    pub(super) type_name: &'static str,
+    code: String,
+    message: String,
+    path: Vec<String>,
+    rule: Option<String>,
+    current_version: u64,
+}
+
+impl UserError {
+    /// Returns the error of a reply, `None` for a success.
+    pub(super) fn of(reply: &Reply, locale: Locale) -> Option<Self> {
+        Some(match reply {
+            Reply::Done(_) => return None,
+            Reply::Refused(result) => refused(result, locale),
+            Reply::Unsuitable(argument) => unsuitable(argument),
+            Reply::Conflict(version) => {
+                let message = "Someone changed the row in the meantime. Read it again and decide anew.";
+                Self { current_version: *version, ..plain("VersionConflict", "VERSION_CONFLICT", message) }
+            }
+            Reply::NotPermitted => plain("NotPermitted", "NOT_PERMITTED", "Your role may not do this."),
+            Reply::NotFound => plain("NotFound", "NOT_FOUND", "There is no such row. Check the identifier."),
+        })
+    }
+
+    /// Returns the value of a field, null for one that this error does not have.
+    pub(super) fn field(&self, name: &str) -> Value {
+        match name {
+            "code" => Value::from(self.code.as_str()),
+            "message" => Value::from(self.message.as_str()),
+            "path" => Value::List(self.path.iter().map(|part| Value::from(part.as_str())).collect()),
+            "rule" => self.rule.as_deref().map_or(Value::Null, Value::from),
+            "currentVersion" => Value::from(self.current_version.to_string()),
+            _ => Value::from(self.type_name),
+        }
+    }
+}
+
+fn plain(type_name: &'static str, code: &str, message: &str) -> UserError {
+    UserError {
+        type_name,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        path: Vec::new(),
+        rule: None,
+        current_version: 0,
+    }
+}
+
+fn unsuitable(argument: &str) -> UserError {
+    let (code, message) = match argument {
+        "mentorId" => ("MENTOR_UNKNOWN", "This user is not a mentor at work. Choose another one."),
+        _ => ("MUTATION_ID_REUSED", "This `clientMutationId` was used for another change. Make a new one."),
+    };
+    UserError { path: input_path(argument.to_owned()), ..plain("ValidationFailed", code, message) }
+}
+
+/// The text comes from the shared rules, in the language of the viewer.
+fn refused(result: &MutationResult, locale: Locale) -> UserError {
+    let key = result.message.as_deref().and_then(MessageKey::parse);
+    let args: Vec<(&str, String)> = result.args.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let message = key.map_or_else(|| "A rule refused the change.".to_owned(), |key| render(key, locale, &args));
+    UserError {
+        code: result.message.clone().unwrap_or_else(|| result.code.clone()),
+        path: result.field.as_deref().map_or_else(Vec::new, |field| input_path(camel(field))),
+        rule: result.rule.clone(),
+        ..plain("ValidationFailed", "", &message)
+    }
+}
+
+fn input_path(argument: String) -> Vec<String> {
+    vec!["input".to_owned(), argument]
+}

@@ -1,0 +1,132 @@
+//! The verbs: their names, their input, and the operation that they stand for.
+
+use sync_protocol::entity::EntityKind;
+use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
+use uuid::Uuid;
+
+use crate::domain::operation::Operation;
+use crate::graphql::arguments::{Named, given, text};
+use crate::graphql::error::Fault;
+use crate::graphql::paging::bad_input;
+
+/// One field of the mutation root.
+pub(super) struct Verb {
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    /// The kind of row that a success returns.
+    pub(super) returns: EntityKind,
+    /// The fields of the input besides those of every input: name, type, description.
+    pub(super) input: &'static [(&'static str, &'static str, &'static str)],
+    /// Reads the operation from the input.
+    pub(super) read: fn(&Named) -> Result<Operation, Fault>,
+}
+
+impl Verb {
+    /// Returns the verb of a field.
+    pub(super) fn of(name: &str) -> Option<&'static Self> {
+        VERBS.iter().find(|verb| verb.name == name)
+    }
+
+    /// Returns the name with a capital: `ValidateVisit`.
+    pub(super) fn type_name(&self) -> String {
+        let mut name = self.name.to_owned();
+        if let Some(first) = name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        name
+    }
+}
+
+/// Every verb.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "assignMentor",
+        doc: "Makes someone the mentor of an enterprise; the mentors before lose it.",
+        returns: EntityKind::Enterprise,
+        input: &[
+            ("enterpriseId", "ID!", "The enterprise."),
+            ("mentorId", "ID!", "The user, who must have the role of a mentor."),
+        ],
+        read: |input| {
+            let (enterprise, mentor) = (id(input, "enterpriseId")?, id(input, "mentorId")?);
+            Ok(Operation::AssignMentor { enterprise, mentor })
+        },
+    },
+    Verb {
+        name: "planVisit",
+        doc: "Plans a visit to an enterprise. `expectedVersion` is that of the enterprise.",
+        returns: EntityKind::Visit,
+        input: &[
+            ("enterpriseId", "ID!", "The enterprise."),
+            ("mentorId", "ID!", "The mentor who makes the visit."),
+            ("kind", "VisitKind!", "Why the visit is made."),
+            ("mode", "VisitMode!", "How the visit is made."),
+            ("purpose", "String", "What it is for, in words."),
+            ("plannedStartAt", "DateTime!", "When it is to start."),
+            ("plannedEndAt", "DateTime", "When it is to end."),
+        ],
+        read: plan_visit,
+    },
+    Verb {
+        name: "validateVisit",
+        doc: "Accepts a visit. Nobody accepts an own visit.",
+        returns: EntityKind::Visit,
+        input: &[("visitId", "ID!", "The visit.")],
+        read: |input| Ok(Operation::ValidateVisit { visit: id(input, "visitId")? }),
+    },
+    Verb {
+        name: "returnVisit",
+        doc: "Sends a visit back to the mentor.",
+        returns: EntityKind::Visit,
+        input: &[("visitId", "ID!", "The visit."), ("reason", "String!", "What has to be mended.")],
+        read: |input| {
+            Ok(Operation::ReturnVisit { visit: id(input, "visitId")?, reason: required(input, "reason")?.to_owned() })
+        },
+    },
+    Verb {
+        name: "verifyEmployment",
+        doc: "Records how far a job record was verified. Nobody verifies an own record.",
+        returns: EntityKind::Employment,
+        input: &[
+            ("employmentId", "ID!", "The job record."),
+            ("verification", "Verification!", "How far it was verified."),
+        ],
+        read: |input| {
+            let verification = required(input, "verification")?.to_owned();
+            Ok(Operation::VerifyEmployment { employment: id(input, "employmentId")?, verification })
+        },
+    },
+];
+
+fn plan_visit(input: &Named) -> Result<Operation, Fault> {
+    let enterprise = id(input, "enterpriseId")?;
+    let optional_text = |name| given(input, name).and_then(text).map_or(Value::Null, |t| Value::Text(t.to_owned()));
+    let values = vec![
+        ("enterprise_id", Value::Uuid(enterprise)),
+        ("mentor_id", Value::Uuid(id(input, "mentorId")?)),
+        ("kind", Value::Text(required(input, "kind")?.to_owned())),
+        ("mode", Value::Text(required(input, "mode")?.to_owned())),
+        ("status", Value::Text("PLANNED".to_owned())),
+        ("purpose", optional_text("purpose")),
+        ("planned_start_at", instant(input, "plannedStartAt")?),
+        ("planned_end_at", instant(input, "plannedEndAt")?),
+    ];
+    let values = values.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    Ok(Operation::PlanVisit { enterprise, values })
+}
+
+/// Returns an identifier of the input.
+pub(super) fn id(input: &Named, name: &str) -> Result<Uuid, Fault> {
+    Uuid::parse_str(required(input, name)?).map_err(|_| bad_input(format!("`{name}` is not an identifier.")))
+}
+
+fn required<'i>(input: &'i Named, name: &str) -> Result<&'i str, Fault> {
+    given(input, name).and_then(text).ok_or_else(|| bad_input(format!("`{name}` is missing.")))
+}
+
+fn instant(input: &Named, name: &str) -> Result<Value, Fault> {
+    let Some(text) = given(input, name).and_then(text) else { return Ok(Value::Null) };
+    let at: Timestamp = text.parse().map_err(|_| bad_input(format!("`{name}` is not an instant.")))?;
+    Ok(Value::Timestamp(at))
+}
