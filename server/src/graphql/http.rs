@@ -89,7 +89,8 @@ impl Edge {
         let caller = self.authenticate(&parts.headers).await?;
         let asked = body::read(body).await?;
         let context = self.context(caller).await?;
-        Ok(Answer::Executed(run(&self.schema, asked, context, self.state.development).await))
+        let executed = run(&self.schema, asked, context, self.state.development).await;
+        Ok(Answer::Executed(Box::new(executed)))
     }
 
     fn check_head(&self, request: &Request<Body>) -> Result<(), Answer> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_graphql::parser::parse_query;
-use async_graphql::{EmptySubscription, Request, Response, Variables};
+use async_graphql::{EmptySubscription, Request, Response, ServerError, Variables};
 use sync_protocol::code::Role;
 
 use super::context::RequestContext;
@@ -54,20 +54,22 @@ pub(super) fn cost_budget(role: Role) -> usize {
 pub(super) async fn run(schema: &Schema, asked: Asked, context: RequestContext, introspection: bool) -> Response {
     let request = match prepare(asked, introspection) {
         Ok(request) => request.data(context),
-        Err(response) => return response,
+        Err(error) => return Response::from_errors(vec![*error]),
     };
     match tokio::time::timeout(TIMEOUT, schema.execute(request)).await {
         Ok(response) => response,
-        Err(_) => refused(Fault::new(ErrorCode::Timeout, "The request took too long. Ask for less at once.")),
+        Err(_) => {
+            let fault = Fault::new(ErrorCode::Timeout, "The request took too long. Ask for less at once.");
+            Response::from_errors(vec![*refused(fault)])
+        }
     }
 }
 
 /// Parses the document within its bounds.
-fn prepare(asked: Asked, introspection: bool) -> Result<Request, Response> {
+fn prepare(asked: Asked, introspection: bool) -> Result<Request, Box<ServerError>> {
     let limit = |message| refused(Fault::new(ErrorCode::CostLimit, message));
     prescan(&asked.query).map_err(|too_big| limit(too_big.message()))?;
-    let document = parse_query(&asked.query)
-        .map_err(|error| Response::from_errors(vec![coded(error.into(), ErrorCode::ParseFailed)]))?;
+    let document = parse_query(&asked.query).map_err(|error| Box::new(coded(error.into(), ErrorCode::ParseFailed)))?;
     limits::check(&document, introspection).map_err(refused)?;
     let mut request = Request::new(asked.query).variables(asked.variables);
     request.operation_name = asked.operation_name;
@@ -75,6 +77,6 @@ fn prepare(asked: Asked, introspection: bool) -> Result<Request, Response> {
     Ok(if introspection { request } else { request.disable_introspection() })
 }
 
-fn refused(fault: Fault) -> Response {
-    Response::from_errors(vec![fault.into_error(Vec::new())])
+fn refused(fault: Fault) -> Box<ServerError> {
+    Box::new(fault.into_error(Vec::new()))
 }

@@ -72,7 +72,8 @@ mod tests {
     fn a_decision_needs_its_own_permission_and_an_edit_beside_it_another() {
         let kind = EntityKind::Visit;
         let before = row(kind, &[("status", "SUBMITTED")]);
-        let cases: &[(&[(&str, &str)], &[Action])] = &[
+        type Fields = &'static [(&'static str, &'static str)];
+        let cases: &[(Fields, &[Action])] = &[
             (&[("status", "VALIDATED")], &[Action::Validate]),
             (&[("status", "RETURNED"), ("return_reason", "x")], &[Action::Validate]),
             (&[("status", "VALIDATED"), ("summary", "x")], &[Action::Update, Action::Validate]),

@@ -54,7 +54,7 @@ pub(super) enum Answer {
     /// It never came to GraphQL.
     Refused(StatusCode, Box<ServerError>),
     /// It was parsed and, if it was valid, executed.
-    Executed(Executed),
+    Executed(Box<Executed>),
 }
 
 impl Answer {
@@ -67,7 +67,7 @@ impl Answer {
     pub(super) fn into_response(self, format: Format, request_id: &str) -> Response {
         let (status, body) = match self {
             Self::Refused(status, error) => (status, document(None, vec![*error], request_id)),
-            Self::Executed(executed) => from_executed(executed, format, request_id),
+            Self::Executed(executed) => from_executed(*executed, format, request_id),
         };
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

@@ -126,7 +126,7 @@ impl Bench {
             let fields = [
                 ("enterprise_id", Value::Uuid(enterprise)),
                 ("mentor_id", Value::Uuid(MENTOR)),
-                ("actual_start_at", if n % 5 == 0 { Value::Null } else { Value::Timestamp(start) }),
+                ("actual_start_at", if n.is_multiple_of(5) { Value::Null } else { Value::Timestamp(start) }),
             ];
             row(EntityKind::Visit, id(EntityKind::Visit, n + 1), &fields)
         };

@@ -27,7 +27,10 @@ pub(super) fn register(registry: &mut Registry) {
     add(registry, "OrderDirection", enumeration("OrderDirection", "Up or down.", &["ASC", "DESC"]));
 }
 
-const SCALARS: &[(&str, &str, fn(&str) -> bool)] = &[
+/// A scalar: its name, its description, and which texts are values of it.
+type Scalar = (&'static str, &'static str, fn(&str) -> bool);
+
+const SCALARS: &[Scalar] = &[
     ("ID", "A UUID in its canonical form.", |text| Uuid::parse_str(text).is_ok()),
     ("Date", "A calendar date: `2024-04-01`.", |text| text.parse::<Date>().is_ok()),
     ("DateTime", "An instant, RFC 3339 in UTC with milliseconds: `2024-04-01T10:10:05.120Z`.", |text| {
