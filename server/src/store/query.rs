@@ -6,6 +6,7 @@ mod condition;
 mod keyset;
 mod list;
 mod lookup;
+mod statements;
 mod viewer;
 
 pub use condition::{Column, Filter, Test};

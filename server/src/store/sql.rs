@@ -152,18 +152,26 @@ impl ToSql<sql_types::Timestamptz, Pg> for Instant {
 pub struct Sql {
     text: String,
     binds: Vec<Bind>,
+    is_prepared: bool,
 }
 
 impl Sql {
     /// Returns a statement. `$1` to `$n` stand for the binds in the order in which they are added.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), binds: Vec::new() }
+        Self { text: text.into(), binds: Vec::new(), is_prepared: true }
     }
 
     /// Adds the value of the next placeholder.
     #[must_use]
     pub fn bind(mut self, value: impl Into<Bind>) -> Self {
         self.binds.push(value.into());
+        self
+    }
+
+    /// Returns the statement for one use: planned anew, and not kept by the connection.
+    #[must_use]
+    pub fn unprepared(mut self) -> Self {
+        self.is_prepared = false;
         self
     }
 
@@ -198,6 +206,9 @@ impl<C> diesel::RunQueryDsl<C> for Sql {}
 
 impl QueryFragment<Pg> for Sql {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        if !self.is_prepared {
+            out.unsafe_to_cache_prepared();
+        }
         let mut rest = self.text.as_str();
         while let Some(at) = rest.find('$') {
             let (before, after) = rest.split_at(at);

@@ -72,12 +72,17 @@ impl Answer {
 impl Bench {
     /// Starts the edge over an empty programme with users of every kind.
     pub(super) async fn start() -> Self {
+        Self::start_in(false).await
+    }
+
+    /// Starts it for development, where introspection and the page for trying queries are on.
+    pub(super) async fn start_in(development: bool) -> Self {
         static DATABASES: AtomicU32 = AtomicU32::new(0);
         let name = format!("graphql_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let url = cluster::create_database(&name).await;
         migrate::migrate(&url).await.unwrap();
         let db = Db::new(&url, 4, Duration::from_secs(5)).unwrap();
-        let bench = Self { address: serve(db.clone()).await, db };
+        let bench = Self { address: serve(db.clone(), development).await, db };
         bench.insert_users().await;
         bench
     }
@@ -182,7 +187,7 @@ impl Bench {
 }
 
 /// A token of the bench says who it is: `programme/user`.
-async fn serve(office: Db) -> SocketAddr {
+async fn serve(office: Db, development: bool) -> SocketAddr {
     let caller = |token: Option<String>| {
         let ids = token.as_deref().and_then(|token| token.split_once('/'));
         let (programme, user) = ids.ok_or(AuthFailure::Unauthenticated)?;
@@ -193,7 +198,7 @@ async fn serve(office: Db) -> SocketAddr {
         world: Arc::new(FixedWorld::at(NOW)),
         authenticate: Arc::new(move |token| async move { caller(token) }.boxed()),
         feed: Arc::default(),
-        development: false,
+        development,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -112,3 +112,27 @@ async fn variables_may_be_left_out() {
         assert_eq!(answer.body, json!({ "data": { "enterprises": { "nodes": [] } } }));
     }
 }
+
+#[tokio::test]
+async fn development_offers_a_page_and_introspection_to_those_who_are_signed_in() {
+    let bench = Bench::start_in(true).await;
+    let page = bench.send("GET", "accept: text/html", "").await;
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("content-type: text/html"));
+    let anonymous = bench.send("POST", "content-type: application/json", QUERY).await;
+    assert_eq!(anonymous.status, 401);
+    let data = bench.data(COORDINATOR, INTROSPECTION).await;
+    assert!(data["__schema"]["types"].as_array().unwrap().len() > 100);
+    assert_eq!(Bench::start().await.send("GET", "accept: text/html", "").await.status, 405);
+}
+
+/// What tools ask to learn a schema.
+const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } \
+    types { ...FullType } directives { name description locations args { ...InputValue } } } } \
+    fragment FullType on __Type { kind name description \
+      fields(includeDeprecated: true) { name description args { ...InputValue } type { ...TypeRef } isDeprecated } \
+      inputFields { ...InputValue } interfaces { ...TypeRef } \
+      enumValues(includeDeprecated: true) { name description } possibleTypes { ...TypeRef } } \
+    fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue } \
+    fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name \
+      ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }";

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::condition::{Column, Filter, push_access, push_contains, push_filter};
 use super::keyset::{Direction, Order, Position, project, push_after, push_order};
+use super::statements::bounded;
 use super::{Found, Projection};
 use crate::domain::policy::{Access, RowScope};
 use crate::store::{Conn, Sql, StoreError};
@@ -119,7 +120,7 @@ pub async fn list(
     let mut sql = Sql::new("");
     push_select(&mut sql, query.kind, projection);
     query.push_page(&mut sql, access);
-    conn.query(sql).await?.into_iter().map(|record| Found::from_record(record, 0)).collect()
+    conn.query(bounded(sql)).await?.into_iter().map(|record| Found::from_record(record, 0)).collect()
 }
 
 /// Returns one page for each of `parents`: the rows whose field `of` names the parent. One statement, whatever
@@ -136,7 +137,8 @@ pub async fn children(
     if *access.rows() == RowScope::Nothing || parents.is_empty() {
         return Ok(pages);
     }
-    for record in conn.query(children_sql(access, query, projection, of, parents)).await? {
+    let sql = children_sql(access, query, projection, of, parents);
+    for record in conn.query(bounded(sql)).await? {
         let parent = record.uuid(0)?;
         pages.entry(parent).or_insert_with(Vec::new).push(Found::from_record(record, 1)?);
     }
@@ -169,7 +171,7 @@ pub async fn count(conn: &mut Conn, access: &Access, query: &ListQuery) -> Resul
     }
     let mut sql = Sql::new(format!("SELECT count(*) FROM \"{}\" t WHERE ", query.kind.def().name));
     query.push_conditions(&mut sql, access);
-    conn.query_opt(sql).await?.map_or(Ok(0), |record| record.int(0))
+    conn.query_opt(bounded(sql)).await?.map_or(Ok(0), |record| record.int(0))
 }
 
 /// Returns how many rows each parent's list has over all pages; a parent without rows is absent.
@@ -189,5 +191,5 @@ pub async fn count_children(
     sql.push(") AND ");
     query.push_conditions(&mut sql, access);
     sql.push(&format!(" GROUP BY t.\"{parent}\""));
-    conn.query(sql).await?.into_iter().map(|record| Ok((record.uuid(0)?, record.int(1)?))).collect()
+    conn.query(bounded(sql)).await?.into_iter().map(|record| Ok((record.uuid(0)?, record.int(1)?))).collect()
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::condition::push_access;
 use super::list::push_select;
+use super::statements::bounded;
 use super::{Found, Projection};
 use crate::domain::policy::{Access, RowScope};
 use crate::store::{Conn, Sql, StoreError};
@@ -25,7 +26,7 @@ pub async fn by_ids(
     sql.push(" AND t.\"id\" = ANY(");
     sql.push_bind(ids);
     sql.push(")");
-    conn.query(sql).await?.into_iter().map(|record| Found::from_record(record, 0)).collect()
+    conn.query(bounded(sql)).await?.into_iter().map(|record| Found::from_record(record, 0)).collect()
 }
 
 /// Returns what kind of row has an identifier. It says nothing about whether the viewer may see the row.
