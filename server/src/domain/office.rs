@@ -3,6 +3,7 @@
 //! An operation that is refused leaves no trace, so that it can be tried again under the same id. One that took
 //! effect is answered from its record when it comes again.
 
+use sync_protocol::code::Role;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{ChainHash, Mutation};
@@ -10,11 +11,12 @@ use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use super::operation::{Change, Ground, Operation};
+use super::operation::{self, Change, Ground, Operation};
 use super::policy::{self, Action};
 use super::viewer::Viewer;
 use super::write::{self, Batch, Incoming};
 use crate::store::mutations::Outbox;
+use crate::store::query::load_viewer;
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, Tx, office, rows};
 
@@ -64,14 +66,16 @@ pub async fn perform(tx: &mut Tx, request: &Request<'_>) -> Result<Reply, StoreE
     if request.expected_version.is_some_and(|expected| expected != subject.seq) {
         return Ok(Reply::Conflict(subject.seq));
     }
-    if let Some(argument) = unsuitable(tx, request).await? {
+    if let Some(argument) = unsuitable(tx, request, &subject.row).await? {
         return Ok(Reply::Unsuitable(argument));
     }
     let grants = grants(tx, request).await?;
+    let restored = restored(tx, request, &subject.row).await?;
     let ground = Ground {
         subject: &subject.row,
         seq: subject.seq,
         grants: &grants,
+        restored,
         actor: request.viewer.user_id,
         now: request.now,
         mutation_id: request.mutation_id,
@@ -109,19 +113,31 @@ fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {
     policy::decide(request.viewer, action, kind, scope, request.now).is_allowed()
 }
 
-/// Returns the argument that names someone who is not a mentor at work.
-async fn unsuitable(tx: &mut Tx, request: &Request<'_>) -> Result<Option<&'static str>, StoreError> {
+/// Returns the argument that makes no sense: someone who is not a mentor at work, a conflict that is settled.
+async fn unsuitable(tx: &mut Tx, request: &Request<'_>, subject: &Row) -> Result<Option<&'static str>, StoreError> {
     let mentor = match &request.operation {
         Operation::AssignMentor { mentor, .. } => Some(*mentor),
         Operation::PlanVisit { values, .. } => {
             values.iter().find(|(name, _)| *name == "mentor_id").and_then(|(_, value)| value.as_uuid())
         }
+        Operation::ResolveConflict { takes_other, .. } => {
+            let state = subject.get(EntityKind::Conflict.def(), "state").as_text();
+            let is_readable = !takes_other || operation::restored(subject, 0).is_some();
+            return Ok((state == Some("RESOLVED") || !is_readable).then_some("conflictId"));
+        }
         _ => None,
     };
     let Some(mentor) = mentor else { return Ok(None) };
-    let viewer = crate::store::query::load_viewer(tx, request.viewer.programme_id, mentor).await?;
-    let is_mentor = viewer.is_some_and(|viewer| viewer.role == sync_protocol::code::Role::Mentor);
-    Ok((!is_mentor).then_some("mentorId"))
+    let viewer = load_viewer(tx, request.viewer.programme_id, mentor).await?;
+    Ok((!viewer.is_some_and(|viewer| viewer.role == Role::Mentor)).then_some("mentorId"))
+}
+
+/// Returns the change that brings the other value of a conflict back to the row as it is now.
+async fn restored(tx: &mut Tx, request: &Request<'_>, subject: &Row) -> Result<Option<Change>, StoreError> {
+    let Operation::ResolveConflict { takes_other: true, .. } = request.operation else { return Ok(None) };
+    let Some((kind, id, _)) = operation::contested(subject) else { return Ok(None) };
+    let found = rows::load_for_update(tx, request.viewer.programme_id, kind, &[id]).await?;
+    Ok(found.first().and_then(|stored| operation::restored(subject, stored.seq)))
 }
 
 /// Returns the grants on the enterprise whose mentor changes, with their versions.

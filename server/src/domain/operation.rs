@@ -1,10 +1,11 @@
 //! What the office does, as changes of rows. Pure: everything was loaded, nothing is written here.
 
 use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::field::Field;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::Patch;
 use sync_protocol::time::Timestamp;
-use sync_protocol::value::Value;
+use sync_protocol::value::{FieldType, Value};
 use uuid::Uuid;
 
 use super::policy::Action;
@@ -45,6 +46,13 @@ pub enum Operation {
         /// How far.
         verification: String,
     },
+    /// Settles a conflict for good.
+    ResolveConflict {
+        /// The conflict.
+        conflict: Uuid,
+        /// Whether the row gets the value that was not shown.
+        takes_other: bool,
+    },
 }
 
 /// One change of one row.
@@ -66,6 +74,8 @@ pub(super) struct Ground<'a> {
     pub(super) seq: u64,
     /// The grants on the subject with their versions, for [`Operation::AssignMentor`].
     pub(super) grants: &'a [(Row, u64)],
+    /// The change by which a conflict's other value comes back, for [`Operation::ResolveConflict`].
+    pub(super) restored: Option<Change>,
     pub(super) actor: Uuid,
     pub(super) now: Timestamp,
     /// The client's mutation id, from which new identifiers are derived: a retry makes the same rows.
@@ -81,6 +91,7 @@ impl Operation {
             }
             Self::ValidateVisit { visit } | Self::ReturnVisit { visit, .. } => (EntityKind::Visit, *visit),
             Self::VerifyEmployment { employment, .. } => (EntityKind::Employment, *employment),
+            Self::ResolveConflict { conflict, .. } => (EntityKind::Conflict, *conflict),
         }
     }
 
@@ -91,6 +102,7 @@ impl Operation {
             Self::PlanVisit { .. } => (Action::Create, EntityKind::Visit),
             Self::ValidateVisit { .. } | Self::ReturnVisit { .. } => (Action::Validate, EntityKind::Visit),
             Self::VerifyEmployment { .. } => (Action::Verify, EntityKind::Employment),
+            Self::ResolveConflict { .. } => (Action::Resolve, EntityKind::Conflict),
         }
     }
 
@@ -133,7 +145,48 @@ impl Operation {
                 ("verified_by", Value::Uuid(ground.actor)),
                 ("verified_on", Value::Date(ground.now.date())),
             ])],
+            Self::ResolveConflict { .. } => {
+                let settled = on_subject(&[
+                    ("state", text("RESOLVED")),
+                    ("resolved_by", Value::Uuid(ground.actor)),
+                    ("resolved_at", Value::Timestamp(ground.now)),
+                ]);
+                std::iter::once(settled).chain(ground.restored.clone()).collect()
+            }
         }
+    }
+}
+
+/// Returns the row and the field that a conflict is about.
+pub(super) fn contested(conflict: &Row) -> Option<(EntityKind, Uuid, &'static Field)> {
+    let get = |name| conflict.get(EntityKind::Conflict.def(), name);
+    let kind = EntityKind::from_name(get("subject_kind").as_text()?)?;
+    Some((kind, get("subject_id").as_uuid()?, kind.def().field(get("field").as_text()?)?))
+}
+
+/// Returns the change that gives a row the value that a conflict kept beside it, `None` when the conflict does not
+/// hold one that this version can read.
+pub(super) fn restored(conflict: &Row, base_seq: u64) -> Option<Change> {
+    let (kind, row_id, field) = contested(conflict)?;
+    let other = conflict.get(EntityKind::Conflict.def(), "other_value").as_text()?;
+    let value = from_json(field, &serde_json::from_str(other).ok()?)?;
+    Some(Change { op: Op::Patch, kind, row_id, base_seq, patch: patch(kind, &[(field.name, value)]) })
+}
+
+/// Reads the form in which [`Value::to_json`] keeps values.
+fn from_json(field: &Field, json: &serde_json::Value) -> Option<Value> {
+    if json.is_null() {
+        return Some(Value::Null);
+    }
+    match field.field_type {
+        FieldType::Bool => json.as_bool().map(Value::Bool),
+        FieldType::Int => json.as_i64().map(Value::Int),
+        FieldType::Decimal => json.as_str()?.parse().ok().map(Value::Decimal),
+        FieldType::Text | FieldType::Code => json.as_str().map(text),
+        FieldType::Uuid => json.as_str()?.parse().ok().map(Value::Uuid),
+        FieldType::Date => json.as_str()?.parse().ok().map(Value::Date),
+        FieldType::Timestamp => json.as_str()?.parse().ok().map(Value::Timestamp),
+        FieldType::Json => Some(Value::Json(json.to_string())),
     }
 }
 

@@ -182,6 +182,13 @@ pub fn may_read_field(viewer: &Viewer, kind: EntityKind, field: &Field) -> bool 
     }
 }
 
+/// Returns whether the viewer may read the values that a conflict row keeps of a field of another row.
+pub fn may_read_conflicting(viewer: &Viewer, subject_kind: &str, field: &str) -> bool {
+    let kind = EntityKind::from_name(subject_kind);
+    let found = kind.and_then(|kind| kind.def().field(field).map(|field| (kind, field)));
+    found.is_some_and(|(kind, field)| may_read_field(viewer, kind, field))
+}
+
 /// Returns whether there are roles that may not read the field.
 pub fn is_protected(kind: EntityKind, field: &Field) -> bool {
     protection(kind, field) != Protection::None

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::cursor::encode;
 use super::error::Fault;
-use super::plan::{Branch, EdgePart, ListPart, ListPlan, NodePlan, PageInfoPart, Part};
+use super::plan::{Branch, EdgePart, Leaf, ListPart, ListPlan, NodePlan, PageInfoPart, Part};
 use crate::domain::policy::{self, Access};
 use crate::domain::viewer::Viewer;
 use crate::store::Conn;
@@ -89,7 +89,7 @@ impl Reader<'_> {
             for (_, part) in &plan.parts {
                 relations.push(self.relation(part, rows).await?);
             }
-            rows.iter().map(|row| node(plan, row, &mut relations)).collect()
+            rows.iter().map(|row| node(plan, row, &mut relations, self.viewer)).collect()
         }
         .boxed()
     }
@@ -135,7 +135,7 @@ fn page_rows(plan: &ListPlan, mut rows: Vec<Found>, total: i64) -> PageRows {
 }
 
 /// Shows one row; each relation gives its next value.
-fn node(plan: &NodePlan, row: &Found, relations: &mut [ColumnValues]) -> Result<Value, Fault> {
+fn node(plan: &NodePlan, row: &Found, relations: &mut [ColumnValues], viewer: &Viewer) -> Result<Value, Fault> {
     let mut object = IndexMap::with_capacity(plan.parts.len());
     for ((key, part), relation) in plan.parts.iter().zip(relations) {
         let value = match part {
@@ -144,6 +144,11 @@ fn node(plan: &NodePlan, row: &Found, relations: &mut [ColumnValues]) -> Result<
             Part::Version => Value::String(row.version.to_string()),
             Part::Masked => Value::Null,
             Part::Leaf(slot, leaf) => leaf.show(&row.values[*slot])?,
+            Part::Conflicting(slot, kind, field) => {
+                let text = |slot: &usize| row.values[*slot].as_text().unwrap_or_default();
+                let is_open = policy::may_read_conflicting(viewer, text(kind), text(field));
+                if is_open { Leaf::Plain.show(&row.values[*slot])? } else { Value::Null }
+            }
             Part::One(..) | Part::Many(..) => relation.as_mut().and_then(Iterator::next).unwrap_or_default(),
         };
         object.insert(key.clone(), value);

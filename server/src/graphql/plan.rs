@@ -29,6 +29,8 @@ pub(super) enum Part {
     Masked,
     /// The value in this slot of the row.
     Leaf(usize, Leaf),
+    /// The value in the first slot, which belongs to a field of another row: the slots of its kind and its name.
+    Conflicting(usize, usize, usize),
     /// The row that the value in this slot names.
     One(usize, Box<Branch>),
     /// The rows that name this row in a field.

@@ -61,6 +61,7 @@ fn plain(type_name: &'static str, code: &str, message: &str) -> UserError {
 fn unsuitable(argument: &str) -> UserError {
     let (code, message) = match argument {
         "mentorId" => ("MENTOR_UNKNOWN", "This user is not a mentor at work. Choose another one."),
+        "conflictId" => ("CONFLICT_SETTLED", "This conflict is settled or holds no other value. Read it again."),
         _ => ("MUTATION_ID_REUSED", "This `clientMutationId` was used for another change. Make a new one."),
     };
     UserError { path: input_path(argument.to_owned()), ..plain("ValidationFailed", code, message) }

@@ -1,5 +1,6 @@
 //! The verbs: their names, their input, and the operation that they stand for.
 
+use async_graphql::Value as Given;
 use sync_protocol::entity::EntityKind;
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
@@ -95,6 +96,19 @@ pub(super) const VERBS: &[Verb] = &[
         read: |input| {
             let verification = required(input, "verification")?.to_owned();
             Ok(Operation::VerifyEmployment { employment: id(input, "employmentId")?, verification })
+        },
+    },
+    Verb {
+        name: "resolveConflict",
+        doc: "Settles a conflict: the shown value stays, or the row gets the other one.",
+        returns: EntityKind::Conflict,
+        input: &[
+            ("conflictId", "ID!", "The conflict."),
+            ("takesOther", "Boolean!", "Whether the row gets the value that was not shown."),
+        ],
+        read: |input| {
+            let takes_other = matches!(given(input, "takesOther"), Some(Given::Boolean(true)));
+            Ok(Operation::ResolveConflict { conflict: id(input, "conflictId")?, takes_other })
         },
     },
 ];

@@ -139,6 +139,9 @@ impl<'a> Planner<'a> {
         if !may_read_field(self.viewer, shape.kind, field) {
             return Ok(Part::Masked);
         }
+        if shape.kind == EntityKind::Conflict && matches!(field.name, "kept_value" | "other_value") {
+            return Ok(conflicting(column, projection));
+        }
         let leaf = match field.field_type {
             FieldType::Json => Leaf::document(self, field, selected)?,
             FieldType::Code => Leaf::Code,
@@ -218,4 +221,12 @@ impl<'a> Planner<'a> {
         });
         parts.collect()
     }
+}
+
+/// Plans a value that a conflict keeps: it is as protected as the field that it belongs to.
+fn conflicting(column: usize, projection: &mut Projection) -> Part {
+    let def = EntityKind::Conflict.def();
+    let mut slot = |name: &str| projection.add(def.position(name).unwrap_or(column));
+    let (kind, field) = (slot("subject_kind"), slot("field"));
+    Part::Conflicting(projection.add(column), kind, field)
 }

@@ -172,3 +172,33 @@ async fn a_job_record_is_verified_by_someone_else_than_its_recorder() {
     let refused = send(&bench, OFFICER, "verifyEmployment", fields, input(2)).await;
     assert_eq!(refused["rule"], "DUTIES", "{refused}");
 }
+
+#[tokio::test]
+async fn a_conflict_is_settled_once_and_gives_the_other_value_back_if_asked() {
+    let bench = with_visit("IN_PROGRESS").await;
+    let conflict = |n, other: &str| {
+        let fields = [
+            ("subject_scope_id", Value::Uuid(id(EntityKind::Enterprise, 1))),
+            ("subject_kind", text("visit")),
+            ("subject_id", Value::Uuid(id(EntityKind::Visit, 1))),
+            ("field", text("summary")),
+            ("other_value", text(other)),
+            ("state", text("OPEN")),
+        ];
+        row(EntityKind::Conflict, id(EntityKind::Conflict, n), &fields)
+    };
+    bench.insert(EntityKind::Conflict, vec![conflict(1, "\"What the mentor wrote\""), conflict(2, "\"x\"")]).await;
+    let input = |mutation: u128, n, takes_other: bool| {
+        let conflict = id(EntityKind::Conflict, n);
+        json!({ "clientMutationId": Uuid::from_u128(mutation), "conflictId": conflict, "takesOther": takes_other })
+    };
+    let fields = "conflict { state resolvedBy { id } }";
+    for (mutation, n, takes_other) in [(1, 1, true), (2, 2, false)] {
+        let done = send(&bench, COORDINATOR, "resolveConflict", fields, input(mutation, n, takes_other)).await;
+        assert_eq!(done["conflict"], json!({ "state": "RESOLVED", "resolvedBy": { "id": COORDINATOR } }), "{done}");
+    }
+    let visits = bench.data(COORDINATOR, "{ visits { nodes { summary } } }").await;
+    assert_eq!(visits["visits"]["nodes"], json!([{ "summary": "What the mentor wrote" }]));
+    let again = send(&bench, COORDINATOR, "resolveConflict", fields, input(3, 1, false)).await;
+    assert_eq!((&again["code"], &again["path"]), (&json!("CONFLICT_SETTLED"), &json!(["input", "conflictId"])));
+}

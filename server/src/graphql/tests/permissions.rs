@@ -129,3 +129,27 @@ async fn the_viewer_is_told_what_may_be_done_and_where() {
     assert!(permissions.contains(&visit));
     assert!(!permissions.iter().any(|p| p["type"] == "Visit" && p["action"] == "VALIDATE"));
 }
+
+#[tokio::test]
+async fn a_conflict_tells_no_more_of_a_protected_field_than_the_row_does() {
+    let bench = Bench::start().await;
+    let conflict = |n, field: &str| {
+        let fields = [
+            ("subject_kind", text("employment")),
+            ("field", text(field)),
+            ("kept_value", text("[\"DISABILITY\"]")),
+            ("other_value", text("[]")),
+        ];
+        row(EntityKind::Conflict, id(EntityKind::Conflict, n), &fields)
+    };
+    let conflicts = vec![conflict(1, "vulnerability_codes"), conflict(2, "holder_name"), conflict(3, "fte")];
+    bench.insert(EntityKind::Conflict, conflicts).await;
+    for (user, expected) in
+        [(COORDINATOR, [false, true, true]), (OFFICER, [true, true, true]), (ADMIN, [false, false, true])]
+    {
+        let data = bench.data(user, "{ conflicts { nodes { keptValue otherValue } } }").await;
+        let nodes = data["conflicts"]["nodes"].as_array().unwrap();
+        let shown = nodes.iter().map(|node| !node["keptValue"].is_null() && !node["otherValue"].is_null());
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+}
