@@ -31,6 +31,9 @@ mod tables;
 mod value;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use account::{Account, Tokens};
 pub use ack::Answered;
 pub use apply::{Applied, Page};

@@ -13,8 +13,12 @@ impl Inner {
     /// Lays over the cache what the outbox has and the cache lost. Returns how many rows were touched.
     pub(super) fn repair(&mut self) -> Result<u64> {
         let mut rows: BTreeMap<RowKey, Vec<Head>> = BTreeMap::new();
-        for head in self.outbox.heads_after(self.cache.acked.min(self.cache.applied))? {
-            rows.entry(head.key).or_default().push(head);
+        let (applied, acked) = (self.cache.applied, self.cache.acked);
+        for head in self.outbox.heads_after(acked.min(applied))? {
+            let is_answered = head.position <= self.outbox.acked;
+            if head.position > applied || (is_answered && head.position > acked) {
+                rows.entry(head.key).or_default().push(head);
+            }
         }
         let count = rows.len() as u64;
         self.cache.begin()?;

@@ -18,7 +18,7 @@ const MISSES: u64 = 10_000;
 pub struct Salvaged {
     /// Unconfirmed changes that were saved.
     pub saved: u64,
-    /// Positions of changes that could not be read or proved.
+    /// Changes that could not be read or proved. At least: how many were on a damaged last page is not known.
     pub lost: u64,
 }
 
@@ -74,7 +74,7 @@ fn read_pending(old: &Connection, report: &mut Salvaged) -> Vec<Mutation> {
         }
         position += 1;
     }
-    report.lost += if misses < MISSES { misses } else { 0 };
+    report.lost += if misses < MISSES { misses } else { 1 };
     pending
 }
 
