@@ -11,7 +11,7 @@ use crate::error::{Doing as _, Result};
 use crate::world::World;
 
 /// After so many positions in a row that cannot be read, the end is taken to be reached.
-const MISSES: u64 = 10_000;
+const MISSES: u64 = 2_000;
 
 /// What was saved from a damaged outbox. The damaged file is kept, still encrypted, under another name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn salvage(damaged: &DbFile, file: &DbFile, world: &dyn World) -> Res
     let mut pending = Vec::new();
     if let Ok(old) = damaged.open() {
         copy_meta(&old, &conn)?;
-        pending = read_pending(&old, &mut report);
+        pending = read_pending(damaged, old, &mut report)?;
     }
     let incarnation = world.new_id();
     meta::set(&conn, "incarnation", incarnation.as_bytes())?;
@@ -57,11 +57,11 @@ fn copy_meta(old: &Connection, new: &Connection) -> Result<()> {
 }
 
 /// Looks each position up by itself, so that one damaged page costs only its own changes.
-fn read_pending(old: &Connection, report: &mut Salvaged) -> Vec<Mutation> {
+fn read_pending(damaged: &DbFile, mut old: Connection, report: &mut Salvaged) -> Result<Vec<Mutation>> {
     let mut pending = Vec::new();
-    let (mut position, mut misses) = (first_position(old), 0);
+    let (mut position, mut misses) = (first_position(&old), 0);
     while misses < MISSES {
-        match read_one(old, position) {
+        match read_one(&old, position) {
             Ok(Some((state, mutation))) => {
                 report.lost += misses;
                 misses = 0;
@@ -69,13 +69,18 @@ fn read_pending(old: &Connection, report: &mut Salvaged) -> Vec<Mutation> {
                     pending.push(mutation);
                 }
             }
-            Ok(None) if ends_at(old, position) => break,
-            _ => misses += 1,
+            Ok(None) if ends_at(&old, position) => break,
+            Ok(None) => misses += 1,
+            Err(_) => {
+                misses += 1;
+                // SQLCipher refuses everything on a connection that has met a damaged page.
+                old = damaged.open()?;
+            }
         }
         position += 1;
     }
     report.lost += if misses < MISSES { misses } else { 1 };
-    pending
+    Ok(pending)
 }
 
 fn first_position(old: &Connection) -> u64 {
