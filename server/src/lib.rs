@@ -1,4 +1,21 @@
 //! The server: GraphQL for the office and its reports, sync for the field, over Postgres.
+//!
+//! Start reading at [`cli`] (what a run does) and [`router`] (what a request does).
 
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod domain;
+pub mod error;
+pub mod graphql;
+pub mod listener;
+pub mod ops;
+pub mod postgres;
+pub mod router;
 pub mod store;
+pub mod sync;
 pub mod world;
+
+pub use cli::{run, run_with};

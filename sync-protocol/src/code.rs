@@ -43,6 +43,7 @@ macro_rules! code_list {
         impl $crate::value::FieldValue for $name {
             const TYPE: $crate::value::FieldType = $crate::value::FieldType::Code;
             const NULLABLE: bool = false;
+            const NAME: &'static str = stringify!($name);
             const CODES: &'static [&'static str] = Self::CODES;
             fn to_value(&self) -> $crate::value::Value {
                 $crate::value::Value::Text(self.code().to_owned())

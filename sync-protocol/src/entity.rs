@@ -133,6 +133,7 @@ macro_rules! entity {
                         stringify!($field),
                         <$type as $crate::value::FieldValue>::TYPE,
                         <$type as $crate::value::FieldValue>::NULLABLE,
+                        <$type as $crate::value::FieldValue>::NAME,
                         <$type as $crate::value::FieldValue>::CODES,
                     ).doc(concat!($($field_doc, "\n"),+))$($(.$with($($arg)?))+)?,
                 )*],

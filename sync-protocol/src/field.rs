@@ -34,6 +34,8 @@ pub struct Field {
     pub field_type: FieldType,
     /// Whether null is allowed.
     pub nullable: bool,
+    /// The Rust type without `Option`, for types with a name of their own: a code list, `I18n`, `Place`.
+    pub type_name: &'static str,
     /// Every allowed value of a code; empty for other types.
     pub codes: &'static [&'static str],
     /// The longest text in characters; 0 where it does not apply.
@@ -62,6 +64,7 @@ impl Field {
         name: &'static str,
         field_type: FieldType,
         nullable: bool,
+        type_name: &'static str,
         codes: &'static [&'static str],
     ) -> Self {
         Self {
@@ -69,6 +72,7 @@ impl Field {
             doc: "",
             field_type,
             nullable,
+            type_name,
             codes,
             max_chars: if matches!(field_type, FieldType::Text) { 200 } else { 0 },
             reference: None,

@@ -8,12 +8,17 @@ pub mod code;
 pub mod cursor;
 pub mod entity;
 pub mod field;
+pub mod form;
 pub mod frame;
 pub mod id;
+pub mod message;
 pub mod mutation;
 pub mod patch;
 pub mod rows;
+pub mod rule;
+pub mod text;
 pub mod time;
+pub mod validate;
 pub mod value;
 pub mod wire;
 

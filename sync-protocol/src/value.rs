@@ -80,6 +80,22 @@ impl Value {
         }
     }
 
+    /// Returns the value as JSON, for people and for tools: identifiers, dates and exact numbers as text.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Int(value) => Json::from(*value),
+            Self::Decimal(value) => Json::String(value.to_string()),
+            Self::Text(value) => Json::String(value.clone()),
+            Self::Uuid(value) => Json::String(value.to_string()),
+            Self::Date(value) => Json::String(value.to_string()),
+            Self::Timestamp(value) => Json::String(value.to_string()),
+            Self::Json(value) => serde_json::from_str(value).unwrap_or(Json::Null),
+        }
+    }
+
     /// Returns the text, if this is text or a code.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -95,6 +111,8 @@ pub trait FieldValue: Sized {
     const TYPE: FieldType;
     /// Whether null is a value of it.
     const NULLABLE: bool;
+    /// The name of the type for code lists and documents; otherwise empty.
+    const NAME: &'static str = "";
     /// For codes, every value of the closed list; otherwise empty.
     const CODES: &'static [&'static str] = &[];
     /// Returns the stored form.
@@ -106,6 +124,7 @@ pub trait FieldValue: Sized {
 impl<T: FieldValue> FieldValue for Option<T> {
     const TYPE: FieldType = T::TYPE;
     const NULLABLE: bool = true;
+    const NAME: &'static str = T::NAME;
     const CODES: &'static [&'static str] = T::CODES;
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::to_value)
@@ -150,6 +169,7 @@ macro_rules! json_field_value {
         impl $crate::value::FieldValue for $rust {
             const TYPE: $crate::value::FieldType = $crate::value::FieldType::Json;
             const NULLABLE: bool = false;
+            const NAME: &'static str = stringify!($rust);
             fn to_value(&self) -> $crate::value::Value {
                 // These types hold only strings, numbers and lists, which always have a JSON form.
                 $crate::value::Value::Json(serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned()))

@@ -1,0 +1,1 @@
+DROP TABLE access_token, refresh_token, session, device, login_failure, account;

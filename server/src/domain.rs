@@ -1,0 +1,13 @@
+//! The rules of the programme and the one write path.
+
+pub mod feed;
+pub mod policy;
+pub mod push;
+pub mod viewer;
+pub mod viewers;
+pub mod write;
+
+mod decide;
+mod load;
+mod merge;
+mod traces;

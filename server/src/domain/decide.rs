@@ -1,0 +1,383 @@
+//! Decides what becomes of each mutation of a batch. Pure: everything was loaded, nothing is written here.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::field::Origin;
+use sync_protocol::id::UserId;
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::patch;
+use sync_protocol::rule::{self, RuleContext, Violation};
+use sync_protocol::time::Timestamp;
+use sync_protocol::wire::{MutationResult, Outcome};
+use uuid::Uuid;
+
+use super::load::{Key, Loaded, references};
+use super::merge::{self, Concurrent};
+use super::policy::{self, Action};
+use super::traces;
+use super::write::{Batch, Incoming};
+use crate::store::mutations::{HeldMutation, Outbox};
+
+/// What a batch does to the rows of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Rows to create.
+    pub created: Vec<Row>,
+    /// Rows to replace.
+    pub updated: Vec<Row>,
+    /// Rows to delete.
+    pub deleted: Vec<Uuid>,
+}
+
+/// A mutation that was held and has now another result.
+#[derive(Debug)]
+pub(super) struct HeldOutcome {
+    /// The mutation.
+    pub held: HeldMutation,
+    /// What became of it.
+    pub result: MutationResult,
+}
+
+/// What a batch comes to.
+#[derive(Debug)]
+pub(super) struct Decided {
+    /// What to write, by kind.
+    pub changes: BTreeMap<EntityKind, Changes>,
+    /// One result for each mutation, in order.
+    pub results: Vec<MutationResult>,
+    /// Mutations that are held no longer.
+    pub released: Vec<HeldOutcome>,
+    /// Whether the rows will be exactly what the sender shows.
+    pub is_verbatim: bool,
+    touched_again: HashSet<Key>,
+}
+
+impl Decided {
+    /// Returns whether more than one mutation of the batch changed a row.
+    pub(super) fn is_touched_again(&self, kind: EntityKind, row: Uuid) -> bool {
+        self.touched_again.contains(&(kind, row))
+    }
+}
+
+/// A row during the batch.
+#[derive(Clone, Debug)]
+struct Slot {
+    /// As it was before the batch.
+    before: Option<Row>,
+    /// As it is now.
+    now: Option<Row>,
+    /// The number of its last change before the batch.
+    seq: u64,
+    is_touched: bool,
+}
+
+/// What becomes of one mutation.
+enum Verdict {
+    Applied,
+    Merged,
+    Conflict(Vec<Concurrent>),
+    Held { code: &'static str, waits_for: Option<Uuid> },
+    Rejected { code: &'static str, violation: Option<Violation> },
+}
+
+impl Verdict {
+    fn is_written(&self) -> bool {
+        matches!(self, Self::Applied | Self::Merged | Self::Conflict(_))
+    }
+}
+
+struct Decider<'b> {
+    batch: &'b Batch<'b>,
+    loaded: Loaded,
+    slots: HashMap<Key, Slot>,
+    touched_again: HashSet<Key>,
+    is_verbatim: bool,
+}
+
+/// Decides a batch.
+pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
+    let released = std::mem::take(&mut loaded.released);
+    let mut decider =
+        Decider { batch, loaded, slots: HashMap::new(), touched_again: HashSet::new(), is_verbatim: true };
+    let mut results = Vec::with_capacity(batch.mutations.len());
+    for group in groups(&batch.mutations) {
+        decider.decide_group(group, &mut results);
+    }
+    let released = released.into_iter().filter_map(|(held, mutation)| decider.release(held, &mutation)).collect();
+    decider.finish(results, released)
+}
+
+/// Cuts the mutations into atomic groups; a mutation without a group is one of its own.
+fn groups(mutations: &[Incoming]) -> impl Iterator<Item = &[Incoming]> {
+    let group_of = |incoming: &Incoming| incoming.mutation.as_ref().and_then(|mutation| mutation.group);
+    mutations.chunk_by(move |a, b| group_of(a).is_some() && group_of(a) == group_of(b))
+}
+
+impl Decider<'_> {
+    /// Decides mutations that take effect together or not at all.
+    fn decide_group(&mut self, group: &[Incoming], results: &mut Vec<MutationResult>) {
+        let saved = (group.len() > 1).then(|| (self.slots.clone(), self.loaded.related.clone(), self.is_verbatim));
+        let verdicts: Vec<Verdict> = group.iter().map(|incoming| self.decide_incoming(incoming)).collect();
+        let failed = verdicts.iter().position(|verdict| !verdict.is_written());
+        if let (Some(failed), Some((slots, related, is_verbatim))) = (failed, saved) {
+            (self.slots, self.loaded.related, self.is_verbatim) = (slots, related, is_verbatim);
+            let cause = self.conclude(&group[failed], &verdicts[failed], &self.batch.outbox);
+            results.extend(group.iter().map(|incoming| MutationResult { no: incoming.no, ..cause.clone() }));
+            for incoming in group {
+                self.trace(incoming, &verdicts[failed], &self.batch.outbox);
+            }
+            return;
+        }
+        for (incoming, verdict) in group.iter().zip(&verdicts) {
+            results.push(self.conclude(incoming, verdict, &self.batch.outbox));
+            self.trace(incoming, verdict, &self.batch.outbox);
+        }
+    }
+
+    fn decide_incoming(&mut self, incoming: &Incoming) -> Verdict {
+        let Some(mutation) = &incoming.mutation else {
+            return Verdict::Held { code: "HELD_DEVICE_REVIEW", waits_for: None };
+        };
+        if mutation.author.0 != self.batch.viewer.user_id {
+            // Someone else used the device. The work is kept, and a person decides whose it is.
+            return Verdict::Held { code: "HELD_DEVICE_REVIEW", waits_for: None };
+        }
+        self.decide_mutation(mutation, self.batch.outbox.device)
+    }
+
+    /// Applies a mutation that was held for a row that exists now. It stays held when it is not this author's.
+    fn release(&mut self, held: HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
+        if mutation.author.0 != self.batch.viewer.user_id {
+            return None;
+        }
+        let verdict = self.decide_mutation(mutation, held.outbox.device);
+        if matches!(verdict, Verdict::Held { .. }) {
+            return None;
+        }
+        self.is_verbatim = false;
+        let incoming =
+            Incoming { no: held.no, hash: Default::default(), payload: Vec::new(), mutation: Some(mutation.clone()) };
+        let result = self.conclude(&incoming, &verdict, &held.outbox);
+        self.trace(&incoming, &verdict, &held.outbox);
+        let item = traces::settled_item(&held, mutation, verdict.is_written(), self.batch.received_at);
+        self.replace(EntityKind::HeldItem, item);
+        Some(HeldOutcome { held, result })
+    }
+
+    fn decide_mutation(&mut self, mutation: &Mutation, device: Uuid) -> Verdict {
+        let key = (mutation.kind, mutation.row_id);
+        let slot = self.slot(key);
+        let Some(shown) = shown_by_sender(mutation, slot.now.as_ref()) else {
+            return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(mutation.row_id) };
+        };
+        if let Some(denied) = self.check_permission(mutation, slot.now.as_ref(), &shown) {
+            return denied;
+        }
+        if let Some(parent) = self.missing_parent(mutation) {
+            return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(parent) };
+        }
+        if mutation.op == Op::Delete {
+            return self.delete(key, slot);
+        }
+        let concurrent = self.concurrent_edits(mutation, &slot, device);
+        if !concurrent.is_empty() && self.batch.is_strict {
+            return Verdict::Rejected { code: "CONFLICT", violation: None };
+        }
+        let mut after = shown.clone();
+        for edit in concurrent.iter().filter(|edit| !edit.incoming_wins) {
+            after.values[edit.position] = edit.current.clone();
+        }
+        if let Some(refused) = self.check_rules(mutation, slot.now.as_ref(), &mut after) {
+            return refused;
+        }
+        self.is_verbatim &= after == shown && concurrent.is_empty() && slot.seq <= mutation.base_seq;
+        let is_behind = slot.before.is_some() && slot.seq > mutation.base_seq;
+        self.put(key, slot, Some(after));
+        match (concurrent.is_empty(), is_behind) {
+            (false, _) => Verdict::Conflict(concurrent),
+            (true, true) => Verdict::Merged,
+            (true, false) => Verdict::Applied,
+        }
+    }
+
+    fn slot(&self, key: Key) -> Slot {
+        self.slots.get(&key).cloned().unwrap_or_else(|| {
+            let stored = self.loaded.rows.get(&key);
+            let row = stored.map(|stored| stored.row.clone());
+            Slot { before: row.clone(), now: row, seq: stored.map_or(0, |stored| stored.seq), is_touched: false }
+        })
+    }
+
+    fn put(&mut self, key: Key, mut slot: Slot, now: Option<Row>) {
+        if let Some(row) = &now {
+            self.loaded.related.follow(key.0, row);
+        }
+        if slot.is_touched {
+            self.touched_again.insert(key);
+        }
+        slot.is_touched = true;
+        slot.now = now;
+        self.slots.insert(key, slot);
+    }
+
+    /// Writes a row of the server's own, whatever it was before.
+    fn replace(&mut self, kind: EntityKind, change: traces::Trace) {
+        let key = (kind, change.row.id);
+        let mut slot = self.slot(key);
+        if change.is_update && slot.before.is_none() {
+            slot.before = Some(patch::empty_row(kind.def(), change.row.id));
+        }
+        self.put(key, slot, Some(change.row));
+    }
+
+    fn delete(&mut self, key: Key, slot: Slot) -> Verdict {
+        if slot.now.is_none() {
+            return Verdict::Applied;
+        }
+        self.put(key, slot, None);
+        Verdict::Applied
+    }
+
+    fn check_permission(&self, mutation: &Mutation, before: Option<&Row>, after: &Row) -> Option<Verdict> {
+        let denied = Some(Verdict::Rejected { code: "REJECT_SCOPE", violation: None });
+        let def = mutation.kind.def();
+        let is_offered = match def.origin {
+            Origin::Field => true,
+            Origin::Office => self.batch.is_office() || before.is_some(),
+            Origin::Server => mutation.kind == EntityKind::Conflict && before.is_some(),
+        };
+        let action = match (mutation.op, before) {
+            _ if mutation.kind == EntityKind::Conflict => Action::Resolve,
+            (Op::Delete, _) => Action::Delete,
+            (_, None) => Action::Create,
+            (_, Some(_)) => Action::Update,
+        };
+        // Both sides, or moving a row would leak it.
+        let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
+        let at = self.captured_at(mutation);
+        let is_allowed = |scope| policy::decide(self.batch.viewer, action, mutation.kind, scope, at).is_allowed();
+        if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
+    }
+
+    /// The instant of capture by the server's clock, never in the future: what was allowed then is allowed now.
+    fn captured_at(&self, mutation: &Mutation) -> Timestamp {
+        mutation.captured_at.plus_ms(self.batch.clock_offset_ms).min(self.batch.received_at)
+    }
+
+    fn missing_parent(&self, mutation: &Mutation) -> Option<Uuid> {
+        let exists = |key: &Key| {
+            self.slots.get(key).map_or_else(
+                || self.loaded.existing.contains(key) || self.loaded.rows.contains_key(key),
+                |slot| slot.now.is_some(),
+            )
+        };
+        references(mutation).find(|key| !exists(key)).map(|(_, id)| id)
+    }
+
+    fn concurrent_edits(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Concurrent> {
+        let key = (mutation.kind, mutation.row_id);
+        match (self.loaded.changes.get(&key), &slot.now) {
+            (Some(changes), Some(current)) => merge::concurrent_edits(mutation, current, changes, device),
+            _ => Vec::new(),
+        }
+    }
+
+    fn check_rules(&self, mutation: &Mutation, before: Option<&Row>, after: &mut Row) -> Option<Verdict> {
+        let cx = RuleContext {
+            now: self.batch.received_at,
+            actor: UserId(self.batch.viewer.user_id),
+            in_office: self.batch.is_office(),
+            related: &self.loaded.related,
+        };
+        let violations = rule::check(mutation.kind, before, after, &cx);
+        if let Some(violation) = violations.into_iter().find(Violation::is_hard) {
+            return Some(Verdict::Rejected { code: "REJECT_RULE", violation: Some(violation) });
+        }
+        if !self.batch.is_office() {
+            rule::on_receipt(mutation.kind, after);
+        }
+        None
+    }
+
+    /// Writes the rows by which people see what became of a mutation.
+    fn trace(&mut self, incoming: &Incoming, verdict: &Verdict, outbox: &Outbox) {
+        match (verdict, &incoming.mutation) {
+            (Verdict::Conflict(concurrent), Some(mutation)) => {
+                for edit in concurrent {
+                    let scope = self.scope_of((mutation.kind, mutation.row_id));
+                    let row = traces::conflict(mutation, edit, scope, outbox, self.batch.received_at);
+                    self.replace(EntityKind::Conflict, row);
+                }
+            }
+            (Verdict::Held { code, waits_for }, mutation) => {
+                self.is_verbatim = false;
+                let author = UserId(self.batch.viewer.user_id);
+                let item =
+                    traces::held_item(incoming.no, mutation.as_ref(), author, code, *waits_for, outbox, self.batch);
+                self.replace(EntityKind::HeldItem, item);
+            }
+            (Verdict::Rejected { .. }, _) => self.is_verbatim = false,
+            _ => {}
+        }
+    }
+
+    fn scope_of(&self, key: Key) -> Uuid {
+        let programme = self.batch.outbox.programme;
+        self.slot(key).now.map_or(programme, |row| row.scope_id(key.0.def(), programme))
+    }
+
+    fn conclude(&self, incoming: &Incoming, verdict: &Verdict, outbox: &Outbox) -> MutationResult {
+        debug_assert_eq!(outbox.programme, self.batch.outbox.programme);
+        let (outcome, code) = match verdict {
+            Verdict::Applied => (Outcome::Applied, "ACK"),
+            Verdict::Merged => (Outcome::Merged, "ACK_MERGED"),
+            Verdict::Conflict(_) => (Outcome::Conflict, "CONFLICT"),
+            Verdict::Held { code, .. } => (Outcome::Held, *code),
+            Verdict::Rejected { code, .. } => (Outcome::Rejected, *code),
+        };
+        let violation = match verdict {
+            Verdict::Rejected { violation, .. } => violation.as_ref(),
+            _ => None,
+        };
+        MutationResult {
+            no: incoming.no,
+            outcome,
+            code: code.to_owned(),
+            rule: violation.map(|violation| violation.rule.to_owned()),
+            field: violation.map(|violation| violation.field.to_owned()),
+            message: violation.map(|violation| violation.message.code().to_owned()),
+            args: violation.map_or_else(Vec::new, |violation| {
+                violation.args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+            }),
+        }
+    }
+
+    fn finish(self, results: Vec<MutationResult>, released: Vec<HeldOutcome>) -> Decided {
+        let mut changes: BTreeMap<EntityKind, Changes> = BTreeMap::new();
+        let mut slots: Vec<(Key, Slot)> = self.slots.into_iter().collect();
+        slots.sort_unstable_by_key(|(key, _)| *key);
+        for ((kind, id), slot) in slots {
+            let changed = changes.entry(kind).or_default();
+            match (slot.before, slot.now) {
+                (None, Some(row)) => changed.created.push(row),
+                (Some(before), Some(row)) if before != row => changed.updated.push(row),
+                (Some(_), None) => changed.deleted.push(id),
+                _ => {}
+            }
+        }
+        Decided { changes, results, released, is_verbatim: self.is_verbatim, touched_again: self.touched_again }
+    }
+}
+
+/// Returns the row as the sender shows it after the mutation; `None` when the row that it changes is not there.
+fn shown_by_sender(mutation: &Mutation, current: Option<&Row>) -> Option<Row> {
+    let mut row = match (mutation.op, current) {
+        (Op::Put, None) => patch::empty_row(mutation.kind.def(), mutation.row_id),
+        (Op::Patch, None) => return None,
+        (Op::Delete, None) => return Some(patch::empty_row(mutation.kind.def(), mutation.row_id)),
+        (_, Some(current)) => current.clone(),
+    };
+    patch::apply(&mut row, &mutation.patch);
+    Some(row)
+}

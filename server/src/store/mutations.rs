@@ -1,0 +1,325 @@
+//! Mutations and their results, and what is known of the devices that send them.
+
+use sync_protocol::entity::EntityKind;
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::time::Timestamp;
+use uuid::Uuid;
+
+use super::log::chain_of;
+use super::{Conn, Sql, StoreError, Tx};
+
+/// Whose outbox a mutation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// The programme.
+    pub programme: Uuid,
+    /// The device; nil for the office.
+    pub device: Uuid,
+    /// The incarnation; for the office the client's mutation id.
+    pub incarnation: Uuid,
+}
+
+/// A mutation with its result, as it is kept.
+#[derive(Clone, Debug)]
+pub struct MutationRecord {
+    /// The number.
+    pub no: u64,
+    /// The chain up to it.
+    pub hash: ChainHash,
+    /// The number of the kind of row.
+    pub kind: u16,
+    /// The row.
+    pub row_id: Uuid,
+    /// Who made it.
+    pub author_id: Uuid,
+    /// When, by the device's clock.
+    pub captured_at: Timestamp,
+    /// When the server received it.
+    pub received_at: Timestamp,
+    /// `A` applied, `M` merged, `C` conflict, `H` held, `R` rejected.
+    pub outcome: char,
+    /// The details as JSON, when it was not simply applied.
+    pub result: Option<String>,
+    /// The bytes, when the row as created does not say it all.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// The result of a mutation that was sent before.
+#[derive(Clone, Debug)]
+pub struct PastResult {
+    /// The number.
+    pub no: u64,
+    /// The chain up to it.
+    pub hash: ChainHash,
+    /// The details as JSON.
+    pub result: Option<String>,
+    /// The commit that applied it; 0 when none did.
+    pub seq: u64,
+    /// Whether that commit left the rows as the device shows them.
+    pub verbatim: bool,
+}
+
+/// Locks the state of an outbox, so that one device pushes at a time, and returns its last number and hash.
+pub async fn lock_outbox(tx: &mut Tx, outbox: &Outbox) -> Result<(u64, ChainHash), StoreError> {
+    const LOCK: &str = "INSERT INTO device_state AS d (programme_id, device_id, incarnation, last_no, last_hash) \
+         VALUES ($1, $2, $3, 0, $4) \
+         ON CONFLICT (programme_id, device_id, incarnation) DO UPDATE SET last_no = d.last_no \
+         RETURNING last_no, last_hash";
+    let sql = Sql::new(LOCK).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    let found = tx.query_opt(sql.bind(ChainHash::START.0.as_slice())).await?;
+    found.map_or(Ok((0, ChainHash::START)), |record| Ok((record.int(0)? as u64, chain_of(&record.bytes(1)?))))
+}
+
+/// Reads the state of an outbox without locking it.
+pub async fn outbox_state(conn: &mut Conn, outbox: &Outbox) -> Result<(u64, ChainHash), StoreError> {
+    const STATE: &str = "SELECT last_no, last_hash FROM device_state \
+         WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3";
+    let sql = Sql::new(STATE).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    let found = conn.query_opt(sql).await?;
+    found.map_or(Ok((0, ChainHash::START)), |record| Ok((record.int(0)? as u64, chain_of(&record.bytes(1)?))))
+}
+
+/// Moves the state of an outbox that this transaction holds locked.
+pub async fn advance_outbox(tx: &mut Tx, outbox: &Outbox, no: u64, hash: ChainHash) -> Result<(), StoreError> {
+    const ADVANCE: &str = "UPDATE device_state SET last_no = $4, last_hash = $5 \
+         WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3";
+    let sql = Sql::new(ADVANCE).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    tx.execute(sql.bind(no as i64).bind(hash.0.as_slice())).await?;
+    Ok(())
+}
+
+/// Returns the results of mutations `first..=last` that were received before.
+pub async fn past_results(
+    conn: &mut Conn,
+    outbox: &Outbox,
+    first: u64,
+    last: u64,
+) -> Result<Vec<PastResult>, StoreError> {
+    const PAST: &str = "SELECT m.no, m.hash, m.result, coalesce(m.applied_seq, s.seq, 0), coalesce(s.verbatim, false) \
+         FROM mutation m \
+         LEFT JOIN seal_log s ON s.programme_id = m.programme_id AND s.device_id = m.device_id \
+              AND s.incarnation = m.incarnation AND m.no BETWEEN s.first_no AND s.last_no \
+         WHERE m.programme_id = $1 AND m.device_id = $2 AND m.incarnation = $3 AND m.no BETWEEN $4 AND $5 \
+         ORDER BY m.no";
+    let sql = Sql::new(PAST).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    let records = conn.query(sql.bind(first as i64).bind(last as i64)).await?;
+    records
+        .iter()
+        .map(|record| {
+            Ok(PastResult {
+                no: record.int(0)? as u64,
+                hash: chain_of(&record.bytes(1)?),
+                result: record.opt_json(2)?,
+                seq: record.int(3)? as u64,
+                verbatim: record.bool(4)?,
+            })
+        })
+        .collect()
+}
+
+/// Keeps mutations with their results.
+pub async fn record(tx: &mut Tx, outbox: &Outbox, records: &[MutationRecord]) -> Result<(), StoreError> {
+    const RECORD: &str = "INSERT INTO mutation (programme_id, device_id, incarnation, no, hash, kind, row_id, \
+             author_id, captured_at, received_at, outcome, result, payload) \
+         SELECT $1, $2, $3, u.no, u.hash, u.kind, u.row_id, u.author_id, u.captured_at, u.received_at, \
+             u.outcome::\"char\", u.result::jsonb, u.payload \
+         FROM unnest($4::bigint[], $5::bytea[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], \
+             $10::timestamptz[], $11::text[], $12::text[], $13::bytea[]) \
+             AS u(no, hash, kind, row_id, author_id, captured_at, received_at, outcome, result, payload)";
+    let sql = Sql::new(RECORD)
+        .bind(outbox.programme)
+        .bind(outbox.device)
+        .bind(outbox.incarnation)
+        .bind(records.iter().map(|r| r.no as i64).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.hash.0.to_vec()).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| i32::from(r.kind)).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.row_id).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.author_id).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.captured_at).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.received_at).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.outcome.to_string()).collect::<Vec<_>>())
+        .bind(records.iter().map(|r| r.result.clone()).collect::<Vec<_>>())
+        .bind(super::Bind::ByteArrays(records.iter().map(|r| r.payload.clone()).collect()));
+    tx.execute(sql).await?;
+    Ok(())
+}
+
+/// A mutation that the server keeps until something else happens.
+#[derive(Clone, Debug)]
+pub struct HeldMutation {
+    /// Whose outbox it came from.
+    pub outbox: Outbox,
+    /// Its number.
+    pub no: u64,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// The held item that shows it to people.
+    pub held_item_id: Uuid,
+    /// The row that it waited for.
+    pub waits_for_id: Option<Uuid>,
+    /// Since when.
+    pub held_at: Timestamp,
+}
+
+/// Returns the mutations that wait for one of the rows, oldest first, and locks them.
+pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec<HeldMutation>, StoreError> {
+    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at \
+         FROM held_item h \
+         JOIN mutation m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
+              AND m.incarnation = h.incarnation AND m.no = h.mutation_no \
+         WHERE h.programme_id = $1 AND h.waits_for_id = ANY($2) AND h.state = 'HELD' AND m.payload IS NOT NULL \
+         ORDER BY m.received_at, m.device_id, m.no FOR UPDATE";
+    let records = tx.query(Sql::new(HELD).bind(programme).bind(rows)).await?;
+    records
+        .iter()
+        .map(|record| {
+            let outbox = Outbox { programme, device: record.uuid(0)?, incarnation: record.uuid(1)? };
+            Ok(HeldMutation {
+                outbox,
+                no: record.int(2)? as u64,
+                payload: record.bytes(3)?,
+                held_item_id: record.uuid(4)?,
+                waits_for_id: record.opt_uuid(5)?,
+                held_at: record.timestamp(6)?,
+            })
+        })
+        .collect()
+}
+
+/// Notes that a mutation that was held has now another outcome.
+pub async fn settle_held(
+    tx: &mut Tx,
+    held: &HeldMutation,
+    outcome: char,
+    result: Option<String>,
+) -> Result<(), StoreError> {
+    const SETTLE: &str = "UPDATE mutation SET outcome = $5::text::\"char\", result = $6::text::jsonb \
+         WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3 AND no = $4";
+    let outbox = &held.outbox;
+    let sql = Sql::new(SETTLE).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    tx.execute(sql.bind(held.no as i64).bind(outcome.to_string()).bind(result)).await?;
+    Ok(())
+}
+
+/// Who changed which fields of a row after a number.
+#[derive(Clone, Debug)]
+pub struct FieldChange {
+    /// The row.
+    pub row_id: Uuid,
+    /// When.
+    pub seq: u64,
+    /// The fields; empty for the creation of the row, which sets all of them.
+    pub fields: Vec<String>,
+    /// On which device; `None` in the office or by another writer.
+    pub device: Option<Uuid>,
+    /// Who.
+    pub actor: Option<Uuid>,
+}
+
+/// Returns what happened to rows after the numbers that a sender had seen of them.
+pub async fn changes_since(
+    conn: &mut Conn,
+    programme: Uuid,
+    kind: EntityKind,
+    bases: &[(Uuid, u64)],
+) -> Result<Vec<FieldChange>, StoreError> {
+    const CHANGES: &str = "\
+        SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))), s.device_id, s.actor_id \
+        FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
+        JOIN change_log c ON c.programme_id = $1 AND c.kind = $2::int AND c.row_id = b.row_id AND c.seq > b.seq \
+        LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
+        UNION ALL \
+        SELECT h.row_id, h.created_seq, '[]'::jsonb, s.device_id, s.actor_id \
+        FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
+        JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
+        LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = h.created_seq \
+        ORDER BY 2";
+    let sql = Sql::new(CHANGES)
+        .bind(programme)
+        .bind(i32::from(kind.number()))
+        .bind(bases.iter().map(|base| base.0).collect::<Vec<_>>())
+        .bind(bases.iter().map(|base| base.1 as i64).collect::<Vec<_>>());
+    let records = conn.query(sql).await?;
+    records
+        .iter()
+        .map(|record| {
+            Ok(FieldChange {
+                row_id: record.uuid(0)?,
+                seq: record.int(1)? as u64,
+                fields: serde_json::from_str(&record.json(2)?).unwrap_or_default(),
+                device: record.opt_uuid(3)?,
+                actor: record.opt_uuid(4)?,
+            })
+        })
+        .collect()
+}
+
+/// Gives the rows of this transaction their number, as the last statement before the commit.
+pub async fn seal(
+    tx: &mut Tx,
+    outbox: &Outbox,
+    actor: Uuid,
+    numbers: Option<(u64, u64)>,
+    verbatim: bool,
+) -> Result<u64, StoreError> {
+    let device = (!outbox.device.is_nil()).then_some(outbox.device);
+    let number = |no: Option<u64>| super::Bind::OptBigInt(no.map(|no| no as i64));
+    let sql = Sql::new("SELECT sync_seal($1, $2, $3, $4, $5, $6)")
+        .bind(actor)
+        .bind(device)
+        .bind(outbox.incarnation)
+        .bind(number(numbers.map(|numbers| numbers.0)))
+        .bind(number(numbers.map(|numbers| numbers.1)))
+        .bind(verbatim);
+    let sealed = tx.query_opt(sql).await?;
+    sealed.map_or(Ok(0), |record| Ok(record.int(0)? as u64))
+}
+
+/// What a device said of itself.
+#[derive(Clone, Debug)]
+pub struct DeviceContact {
+    /// The programme.
+    pub programme: Uuid,
+    /// The device.
+    pub device: Uuid,
+    /// Who is signed in.
+    pub user: Uuid,
+    /// The application and its version.
+    pub app: String,
+    /// When.
+    pub at: Timestamp,
+    /// Changes not yet acknowledged.
+    pub pending: u32,
+    /// Changes that were rejected and not dealt with.
+    pub rejected: u32,
+    /// The age of the oldest pending change.
+    pub oldest_ms: u64,
+    /// The server's clock minus the device's.
+    pub clock_offset_ms: i64,
+    /// Whether the sync ended with everything delivered.
+    pub complete: bool,
+}
+
+/// Notes the contact of a device.
+pub async fn note_contact(conn: &mut Conn, contact: &DeviceContact) -> Result<(), StoreError> {
+    const NOTE: &str = "INSERT INTO device_contact AS c (programme_id, device_id, user_id, app, contact_at, \
+             complete_at, pending, rejected, oldest_ms, clock_offset_ms) \
+         VALUES ($1, $2, $3, $4, $5, CASE WHEN $10 THEN $5 END, $6, $7, $8, $9) \
+         ON CONFLICT (programme_id, device_id) DO UPDATE SET user_id = excluded.user_id, app = excluded.app, \
+             contact_at = excluded.contact_at, complete_at = coalesce(excluded.complete_at, c.complete_at), \
+             pending = excluded.pending, rejected = excluded.rejected, oldest_ms = excluded.oldest_ms, \
+             clock_offset_ms = excluded.clock_offset_ms";
+    let sql = Sql::new(NOTE)
+        .bind(contact.programme)
+        .bind(contact.device)
+        .bind(contact.user)
+        .bind(contact.app.as_str())
+        .bind(contact.at)
+        .bind(contact.pending.min(i32::MAX as u32) as i32)
+        .bind(contact.rejected.min(i32::MAX as u32) as i32)
+        .bind(contact.oldest_ms.min(i64::MAX as u64) as i64)
+        .bind(contact.clock_offset_ms)
+        .bind(contact.complete);
+    conn.execute(sql).await?;
+    Ok(())
+}

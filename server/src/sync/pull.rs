@@ -1,0 +1,212 @@
+//! Sends a device what it lacks, page by page, each page out of one snapshot and resumable at its end.
+
+use std::collections::HashMap;
+
+use sync_protocol::cursor::{Position, scopes_hash};
+use sync_protocol::entity::EntityKind;
+use sync_protocol::rows::{Gone, VersionedRow};
+use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
+use sync_protocol::wire::{Checkpoint, History, Message, Scopes, write_rows};
+use uuid::Uuid;
+
+use super::session::{Session, Stop};
+use crate::domain::policy::{self, Action};
+use crate::domain::viewer::Viewer;
+use crate::store::log::{Entry, ProgrammeSnapshot};
+
+/// What was sent.
+pub(super) struct Sent {
+    /// Rows.
+    pub(super) rows: u64,
+    /// Whether the device should come back at once.
+    pub(super) more: bool,
+}
+
+/// Returns the scopes that a viewer's device holds.
+pub(super) fn scopes_of(viewer: &Viewer, now: Timestamp) -> Vec<Uuid> {
+    let granted = viewer.grants_at(now).map(|grant| grant.scope_id);
+    let mut scopes: Vec<Uuid> = [viewer.user_id, viewer.programme_id].into_iter().chain(granted).collect();
+    let mut seen = std::collections::HashSet::new();
+    scopes.retain(|scope| seen.insert(*scope));
+    scopes
+}
+
+/// Where the device stands in each of its scopes, its own and the programme's first.
+struct Lanes {
+    positions: Vec<(Uuid, Position)>,
+    /// How many at the front are behind the others and catch up one by one.
+    behind: usize,
+}
+
+/// Sends everything after the device's positions.
+pub(super) async fn pull(
+    session: &mut Session,
+    snapshot: ProgrammeSnapshot,
+    viewer: &Viewer,
+    history: History,
+) -> Result<Sent, Stop> {
+    let now = session.state.app.world.now();
+    let scopes = scopes_of(viewer, now);
+    let is_fresh = session.hello.scope_count == 0 || history == History::Other;
+    if is_fresh || session.hello.scopes_hash != scopes_hash(&scopes) {
+        session.say(&Message::Scopes(Scopes { scopes: scopes.clone() }));
+        if !is_fresh {
+            // The device works out what it lacks and asks again.
+            return Ok(Sent { rows: 0, more: true });
+        }
+    }
+    let lanes = Lanes::new(session, &scopes, is_fresh);
+    let page_rows = session.state.app.config.sync.page_rows;
+    let mut sending = Sending { session, viewer, now, lanes, page_rows, rows_sent: 0, rows_expected: 0 };
+    let mut snapshot = sending.expect(snapshot).await?;
+    while sending.lanes.behind > 0 {
+        snapshot = sending.catch_up(snapshot).await?;
+    }
+    sending.finish(snapshot).await?;
+    Ok(Sent { rows: sending.rows_sent, more: false })
+}
+
+impl Lanes {
+    fn new(session: &Session, scopes: &[Uuid], is_fresh: bool) -> Self {
+        if is_fresh {
+            let positions = scopes.iter().map(|scope| (*scope, Position::default())).collect();
+            return Self { positions, behind: scopes.len() };
+        }
+        let hello = &session.hello;
+        let common = Position::after(hello.cursor.seq);
+        let given: HashMap<Uuid, Position> = hello.behind.iter().copied().collect();
+        let mut behind: Vec<(Uuid, Position)> =
+            scopes.iter().filter_map(|scope| Some((*scope, *given.get(scope)?))).collect();
+        let count = behind.len();
+        behind.extend(scopes.iter().filter(|scope| !given.contains_key(scope)).map(|scope| (*scope, common)));
+        Self { positions: behind, behind: count }
+    }
+}
+
+/// A pull under way.
+struct Sending<'s> {
+    session: &'s mut Session,
+    viewer: &'s Viewer,
+    now: Timestamp,
+    lanes: Lanes,
+    page_rows: usize,
+    rows_sent: u64,
+    rows_expected: u64,
+}
+
+impl Sending<'_> {
+    /// Counts what will be sent, for a progress bar; only where there is enough for one.
+    async fn expect(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+        if self.lanes.behind > 0 {
+            self.rows_expected = snapshot.count(&self.lanes.positions[..self.lanes.behind]).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Sends one page of the first scope that is behind.
+    async fn catch_up(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+        let lane = self.lanes.positions[0];
+        let entries = snapshot.entries(&[lane], None, self.page_rows).await?;
+        self.write(&mut snapshot, &entries).await?;
+        let is_last = entries.len() < self.page_rows;
+        if is_last {
+            // Done up to this snapshot: it goes to the end of the queue, with the scopes that are not behind.
+            self.lanes.behind -= 1;
+            let scope = self.lanes.positions.remove(0).0;
+            self.lanes.positions.push((scope, Position::after(snapshot.head().seq)));
+        } else if let Some(last) = entries.last() {
+            self.lanes.positions[0].1 = last.position;
+        }
+        if !entries.is_empty() {
+            self.checkpoint().await?;
+        }
+        if is_last { Ok(snapshot) } else { self.reopen(snapshot).await }
+    }
+
+    /// Sends what happened in all scopes, until one snapshot holds nothing more.
+    async fn finish(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<(), Stop> {
+        let own = (self.session.hello.device.0, self.session.hello.cursor.seq);
+        loop {
+            let entries = snapshot.entries(&self.lanes.positions, Some(own), self.page_rows).await?;
+            self.write(&mut snapshot, &entries).await?;
+            let Some(last) = entries.last().filter(|_| entries.len() == self.page_rows) else { break };
+            for (_, position) in &mut self.lanes.positions {
+                *position = last.position.max(*position);
+            }
+            self.checkpoint().await?;
+            snapshot = self.reopen(snapshot).await?;
+        }
+        let cursor = Some(snapshot.head());
+        snapshot.close().await?;
+        let (rows_sent, rows_expected) = (self.rows_sent, self.rows_expected);
+        self.session.say(&Message::Checkpoint(Checkpoint { cursor, behind: Vec::new(), rows_sent, rows_expected }));
+        Ok(())
+    }
+
+    /// Says where the device stands now, so that it can go on from here, and sends the page.
+    async fn checkpoint(&mut self) -> Result<(), Stop> {
+        let checkpoint = Checkpoint {
+            cursor: None,
+            behind: self.lanes.positions.clone(),
+            rows_sent: self.rows_sent,
+            rows_expected: self.rows_expected,
+        };
+        self.session.say(&Message::Checkpoint(checkpoint));
+        self.session.flush().await
+    }
+
+    /// Takes a new snapshot: none is held while a slow device receives.
+    async fn reopen(&mut self, snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+        snapshot.close().await?;
+        Ok(ProgrammeSnapshot::open(self.session.db(), self.session.identity.programme_id).await?)
+    }
+
+    /// Writes a page: rows by kind, then what is gone.
+    async fn write(&mut self, snapshot: &mut ProgrammeSnapshot, entries: &[Entry]) -> Result<(), Stop> {
+        let mut kinds: Vec<(EntityKind, Vec<(Uuid, u64)>)> = Vec::new();
+        let mut gone = Gone { rows: Vec::new() };
+        for entry in entries {
+            let Position { seq, kind, row_id } = entry.position;
+            match (entry.gone, EntityKind::from_number(kind)) {
+                (Some(reason), _) => gone.rows.push((kind, row_id, reason)),
+                (None, Some(kind)) if self.may_read(kind, entry.scope_id) => {
+                    match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                        Some((_, list)) => list.push((row_id, seq)),
+                        None => kinds.push((kind, vec![(row_id, seq)])),
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        // A row that left one of the device's scopes for another of them comes as a row, not as gone.
+        if !gone.rows.is_empty() {
+            self.session.say(&Message::Gone(gone));
+        }
+        for (kind, list) in kinds {
+            let mut rows = snapshot.rows(kind, &list).await?;
+            self.mask(kind, &mut rows);
+            self.rows_sent += rows.len() as u64;
+            write_rows(&mut self.session.out, kind, &rows);
+        }
+        Ok(())
+    }
+
+    fn may_read(&self, kind: EntityKind, scope: Uuid) -> bool {
+        policy::decide(self.viewer, Action::Read, kind, scope, self.now).is_allowed()
+    }
+
+    /// Blanks the fields that the person may not read, special categories above all.
+    fn mask(&self, kind: EntityKind, rows: &mut [VersionedRow]) {
+        let fields = kind.def().fields.iter().enumerate();
+        let masked: Vec<usize> = fields
+            .filter(|(_, field)| field.special || !policy::may_read_field(self.viewer, kind, field))
+            .map(|(at, _)| at)
+            .collect();
+        for row in rows.iter_mut() {
+            for at in &masked {
+                row.row.values[*at] = Value::Null;
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One sync: welcome, results of the pushes, everything that the device lacks, and the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sync_protocol::cursor::Cursor;
+use sync_protocol::id::UserId;
+use sync_protocol::wire::{End, Fault, Hello, History, Message, PROTOCOL, Push, Welcome};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::pull;
+use super::routes::SyncState;
+use crate::auth::Identity;
+use crate::domain::push::{self, Sender};
+use crate::domain::viewer::Viewer;
+use crate::store::log::{self, ProgrammeSnapshot};
+use crate::store::mutations::{self, DeviceContact, Outbox};
+use crate::store::{Db, StoreError};
+
+/// How often a waiting session looks for changes that did not pass through this server.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest wait for news.
+const MAX_WAIT_MS: u32 = 55_000;
+/// The device is told to come back after this when the server has trouble.
+const RETRY_AFTER_MS: u32 = 2_000;
+
+/// One request of one device.
+pub(super) struct Session {
+    pub(super) state: SyncState,
+    pub(super) identity: Identity,
+    pub(super) hello: Hello,
+    /// Bytes not yet sent.
+    pub(super) out: Vec<u8>,
+    sender: mpsc::Sender<Bytes>,
+    /// The place among the requests that are served; given up while waiting for news.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a session ends early.
+pub(super) enum Stop {
+    /// The device has gone away.
+    Gone,
+    /// The user may no longer sign in.
+    SignedOut,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        state: SyncState,
+        identity: Identity,
+        hello: Hello,
+        sender: mpsc::Sender<Bytes>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { state, identity, hello, out: Vec::new(), sender, permit: Some(permit) }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.state.app.sync
+    }
+
+    pub(super) fn say(&mut self, message: &Message) {
+        message.write(&mut self.out);
+    }
+
+    /// Sends what was said. Waits while the device is slow.
+    pub(super) async fn flush(&mut self) -> Result<(), Stop> {
+        let bytes = Bytes::from(std::mem::take(&mut self.out));
+        self.sender.send(bytes).await.map_err(|_| Stop::Gone)
+    }
+
+    fn outbox(&self) -> Outbox {
+        let device = self.hello.device.0;
+        Outbox { programme: self.identity.programme_id, device, incarnation: self.hello.incarnation }
+    }
+}
+
+/// Answers a request to its end.
+pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
+    let end = match serve(&mut session, &pushes).await {
+        Ok(more) => Message::End(End { retry_after_ms: 0, more }),
+        Err(Stop::Gone) => return,
+        Err(Stop::SignedOut) => fault("UNAUTHENTICATED", "This account may no longer sign in."),
+        Err(Stop::Store(error)) => {
+            tracing::error!(device = %session.hello.device, error = %error, "sync failed");
+            session.say(&Message::End(End { retry_after_ms: RETRY_AFTER_MS, more: false }));
+            fault("UNAVAILABLE", "The server could not finish. Nothing is lost; come back later.")
+        }
+    };
+    session.say(&end);
+    // A device that has gone away asks again.
+    let _ = session.flush().await;
+}
+
+fn fault(code: &str, message: &str) -> Message {
+    Message::Fault(Fault { code: code.to_owned(), message: message.to_owned(), request_id: String::new() })
+}
+
+/// Returns whether the device should come back at once.
+async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
+    let mut opened = open(session).await?;
+    session.say(&Message::Welcome(opened.welcome.clone()));
+    for push in pushes {
+        receive(session, &opened.viewer, push).await?;
+    }
+    if !pushes.is_empty() {
+        session.flush().await?;
+        opened.snapshot.close().await?;
+        opened = open(session).await?;
+    }
+    let is_idle = pushes.is_empty() && opened.is_idle(&session.hello);
+    if is_idle && session.hello.wait_ms > 0 {
+        session.flush().await?;
+        let head = opened.welcome.head;
+        opened.snapshot.close().await?;
+        session.permit = None;
+        wait_for_news(session, head).await?;
+        session.permit = session.state.admission.clone().acquire_owned().await.ok();
+        opened = open(session).await?;
+    }
+    let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
+    note_contact(session, !pushes.is_empty() || sent.rows > 0).await?;
+    Ok(sent.more)
+}
+
+/// What a session knows when it starts.
+struct Opened {
+    snapshot: ProgrammeSnapshot,
+    viewer: Arc<Viewer>,
+    welcome: Welcome,
+}
+
+impl Opened {
+    /// Whether the device has everything already.
+    fn is_idle(&self, hello: &Hello) -> bool {
+        let scopes = pull::scopes_of(&self.viewer, self.welcome.now);
+        hello.cursor.seq == self.welcome.head
+            && self.welcome.history == History::Same
+            && hello.behind.is_empty()
+            && hello.scopes_hash == sync_protocol::cursor::scopes_hash(&scopes)
+    }
+}
+
+async fn open(session: &Session) -> Result<Opened, Stop> {
+    let programme = session.identity.programme_id;
+    let mut snapshot = ProgrammeSnapshot::open(session.db(), programme).await?;
+    let head: Cursor = snapshot.head();
+    let viewers = &session.state.viewers;
+    let viewer = viewers.at(snapshot.conn(), programme, session.identity.user_id, head.seq).await?;
+    let viewer = viewer.ok_or(Stop::SignedOut)?;
+    let history = if snapshot.knows(&session.hello.cursor).await? { History::Same } else { History::Other };
+    let (last_no, last_hash) = mutations::outbox_state(snapshot.conn(), &session.outbox()).await?;
+    let welcome = Welcome {
+        protocol: PROTOCOL,
+        now: session.state.app.world.now(),
+        user: UserId(session.identity.user_id),
+        programme,
+        epoch: head.epoch,
+        head: head.seq,
+        history,
+        last_no,
+        last_hash,
+    };
+    Ok(Opened { snapshot, viewer, welcome })
+}
+
+async fn receive(session: &mut Session, viewer: &Viewer, push: &Push) -> Result<(), Stop> {
+    let received_at = session.state.app.world.now();
+    let sender = Sender {
+        outbox: session.outbox(),
+        viewer,
+        received_at,
+        clock_offset_ms: received_at.0 - session.hello.wall_clock.0,
+    };
+    let result = push::receive(session.db(), &session.state.app.feed, &sender, push).await?;
+    session.say(&Message::PushResult(result));
+    Ok(())
+}
+
+/// Waits until the programme moves beyond `head`, the time is up, or the server stops.
+async fn wait_for_news(session: &Session, head: u64) -> Result<(), Stop> {
+    let programme = session.identity.programme_id;
+    let mut news = session.state.app.feed.subscribe(programme);
+    let until = tokio::time::sleep(Duration::from_millis(u64::from(session.hello.wait_ms.min(MAX_WAIT_MS))));
+    tokio::pin!(until);
+    loop {
+        if *news.borrow_and_update() > head {
+            return Ok(());
+        }
+        tokio::select! {
+            () = &mut until => return Ok(()),
+            () = session.state.app.stopping.cancelled() => return Ok(()),
+            () = session.sender.closed() => return Err(Stop::Gone),
+            _ = news.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                let mut conn = session.db().conn().await?;
+                if log::head_of(&mut conn, programme).await?.seq > head {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn note_contact(session: &Session, is_worth_a_write: bool) -> Result<(), Stop> {
+    if !is_worth_a_write {
+        return Ok(());
+    }
+    let now = session.state.app.world.now();
+    let hello = &session.hello;
+    let contact = DeviceContact {
+        programme: session.identity.programme_id,
+        device: hello.device.0,
+        user: session.identity.user_id,
+        app: hello.app.clone(),
+        at: now,
+        pending: hello.outbox.pending,
+        rejected: hello.outbox.rejected,
+        oldest_ms: hello.outbox.oldest_ms,
+        clock_offset_ms: now.0 - hello.wall_clock.0,
+        complete: true,
+    };
+    let mut conn = session.db().conn().await?;
+    Ok(mutations::note_contact(&mut conn, &contact).await?)
+}

@@ -1,0 +1,50 @@
+//! The server inside the test's process, where a test can see and set what a caller cannot.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use server::app::App;
+use server::config::Config;
+use server::listener;
+use server::world::{SharedWorld, SystemWorld};
+
+use crate::TestDb;
+
+/// A server on a database of its own. It stops with the value.
+pub struct TestServer {
+    /// What its handlers share.
+    pub app: App,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its database.
+    pub db: TestDb,
+}
+
+impl TestServer {
+    /// Starts a server with the default settings and the real clock.
+    pub async fn new() -> Self {
+        Self::with(Config::default(), Arc::new(SystemWorld)).await
+    }
+
+    /// Starts a server with these settings, this clock and this randomness.
+    pub async fn with(config: Config, world: SharedWorld) -> Self {
+        let db = TestDb::new().await;
+        let app = App::new(config, world, &db.url).expect("the settings are valid");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("the listener has an address");
+        let serving = app.clone();
+        tokio::spawn(async move { listener::serve(serving, listener).await });
+        Self { app, address, db }
+    }
+
+    /// Returns the address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.app.stopping.cancel();
+    }
+}
