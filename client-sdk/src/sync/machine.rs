@@ -2,7 +2,7 @@
 
 mod backoff;
 
-use sync_protocol::wire::{Checkpoint, Demand, End, History, Message, PROTOCOL, PushResult, Scopes, Welcome};
+use sync_protocol::wire::{Checkpoint, Demand, End, Fault, History, Message, PROTOCOL, PushResult, Scopes, Welcome};
 
 use crate::store::{Page, SyncView};
 
@@ -10,6 +10,8 @@ use crate::store::{Page, SyncView};
 const STALLS: u32 = 3;
 /// The most rows that may stand before a checkpoint, which bounds the memory.
 const PAGE_ROWS: usize = 50_000;
+/// How long a server with trouble is left alone when it does not say for how long.
+const BUSY_MS: u64 = 2_000;
 /// A poll that ends sooner than this part of the agreed time, without news, is not repeated at once.
 const QUICK_POLL_PART: u64 = 5;
 
@@ -223,8 +225,7 @@ impl Machine {
         }
         let push = view.has_pending();
         let wait_ms = if push || !self.is_up_to_date { 0 } else { self.wait_ms };
-        self.phase =
-            Phase::Running(Run { started_ms: view.uptime_ms, pushes: push, wait_ms, ..Run::default() });
+        self.phase = Phase::Running(Run { started_ms: view.uptime_ms, pushes: push, wait_ms, ..Run::default() });
         vec![Command::Request { push, wait_ms }]
     }
 
@@ -238,7 +239,7 @@ impl Machine {
     fn recorded(&mut self, view: &StateView) -> Commands {
         match &self.phase {
             Phase::Idle => self.start(view),
-            Phase::Running(run) if run.wait_ms > 0 && run.rows.is_empty() => {
+            Phase::Running(run) if run.wait_ms > 0 => {
                 let mut commands = vec![Command::Abort];
                 commands.extend(self.start(view));
                 commands
@@ -251,7 +252,8 @@ impl Machine {
         let Phase::Running(run) = &mut self.phase else { return Vec::new() };
         match (run.is_welcome, message) {
             (_, Message::Fault(fault)) => {
-                self.failed(Failure::Fault { code: fault.code, message: fault.message }, view)
+                let failure = run.failure_of(fault);
+                self.failed(failure, view)
             }
             (_, Message::Skipped(_)) => Vec::new(),
             (false, Message::Welcome(welcome)) => self.welcomed(&welcome, view),
@@ -384,6 +386,17 @@ impl Machine {
 }
 
 impl Run {
+    fn failure_of(&self, fault: Fault) -> Failure {
+        match fault.code.as_str() {
+            "UNAUTHENTICATED" => Failure::Unauthorised,
+            "UNAVAILABLE" => {
+                let asked_ms = self.end.as_ref().map_or(0, |end| u64::from(end.retry_after_ms));
+                Failure::Busy { after_ms: asked_ms.max(BUSY_MS) }
+            }
+            _ => Failure::Fault { code: fault.code, message: fault.message },
+        }
+    }
+
     fn answered(&mut self, result: PushResult, view: &StateView) -> Commands {
         self.has_advanced |= result.upto_no > view.store.acked_no;
         let demand = result.demand;
@@ -407,8 +420,7 @@ impl Run {
         self.is_complete |= checkpoint.cursor.is_some();
         let moves = checkpoint.cursor.is_some_and(|cursor| cursor != view.store.cursor);
         self.has_advanced |= moves || !self.rows.is_empty() || !self.gone.is_empty();
-        let received =
-            Notice::Received { rows: checkpoint.rows_sent, expected: checkpoint.rows_expected };
+        let received = Notice::Received { rows: checkpoint.rows_sent, expected: checkpoint.rows_expected };
         let page = Page { rows: std::mem::take(&mut self.rows), gone: std::mem::take(&mut self.gone), checkpoint };
         vec![Command::ApplyPage(page), Command::Notify(received)]
     }
