@@ -36,7 +36,8 @@ enum Reply {
     Hangs(Answerer),
 }
 
-type Answerer = fn(&Hello, &[Push]) -> Vec<u8>;
+/// Answers a request, given the last change that the server has.
+type Answerer = fn(&Hello, &[Push], u64) -> Vec<u8>;
 
 /// A server that follows a script.
 #[derive(Default)]
@@ -44,6 +45,7 @@ struct Script {
     replies: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<(Hello, Vec<Push>)>>,
     refreshes: Mutex<VecDeque<bool>>,
+    last_no: Mutex<u64>,
 }
 
 impl Script {
@@ -56,11 +58,15 @@ impl Transport for Script {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response, Failure>> {
         let (hello, pushes) = read_request(&exchange.body);
         let reply = self.replies.lock().pop_front();
+        let last_no = *self.last_no.lock();
+        *self.last_no.lock() += pushes.iter().map(|push| push.mutations.len() as u64).sum::<u64>();
         let reply = match reply {
             None => Ok(stream::pending().boxed()),
             Some(Reply::Fails(failure)) => Err(failure),
-            Some(Reply::Sends(answer, chunk)) => Ok(chunks(&answer(&hello, &pushes), chunk).boxed()),
-            Some(Reply::Hangs(answer)) => Ok(chunks(&answer(&hello, &pushes), 1_000).chain(stream::pending()).boxed()),
+            Some(Reply::Sends(answer, chunk)) => Ok(chunks(&answer(&hello, &pushes, last_no), chunk).boxed()),
+            Some(Reply::Hangs(answer)) => {
+                Ok(chunks(&answer(&hello, &pushes, last_no), 1_000).chain(stream::pending()).boxed())
+            }
         };
         self.requests.lock().push((hello, pushes));
         std::future::ready(reply).boxed()
@@ -108,9 +114,9 @@ fn welcome(body: &mut Vec<u8>, last_no: u64) {
 }
 
 /// Applies every push as sent, sends three pages for a fresh device, and ends.
-fn serve(hello: &Hello, pushes: &[Push]) -> Vec<u8> {
+fn serve(hello: &Hello, pushes: &[Push], last_no: u64) -> Vec<u8> {
     let mut body = Vec::new();
-    welcome(&mut body, pushes.first().map_or(0, |push| push.first_no - 1));
+    welcome(&mut body, last_no);
     for push in pushes {
         let upto_no = push.first_no + push.mutations.len() as u64 - 1;
         let upto_hash = push.mutations.iter().fold(push.prev_hash, |hash, payload| hash.then(payload));
@@ -143,13 +149,13 @@ fn row(page: u64, n: u64) -> VersionedRow {
 }
 
 /// What [`serve`] sends, cut in the middle.
-fn serve_half(hello: &Hello, pushes: &[Push]) -> Vec<u8> {
-    let mut body = serve(hello, pushes);
+fn serve_half(hello: &Hello, pushes: &[Push], last_no: u64) -> Vec<u8> {
+    let mut body = serve(hello, pushes, last_no);
     body.truncate(body.len() * 2 / 3);
     body
 }
 
-fn garbage(_: &Hello, _: &[Push]) -> Vec<u8> {
+fn garbage(_: &Hello, _: &[Push], _: u64) -> Vec<u8> {
     b"<html><body>Welcome to the hotel</body></html>".to_vec()
 }
 
@@ -254,7 +260,7 @@ async fn a_connected_device_pushes_what_is_recorded_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     // A complete sync, a poll that waits, the push, and then only waiting.
-    let replies = vec![Reply::Sends(serve, 1_000), Reply::Hangs(|_, _| Vec::new()), Reply::Sends(serve, 1_000)];
+    let replies = vec![Reply::Sends(serve, 1_000), Reply::Hangs(|_, _, _| Vec::new()), Reply::Sends(serve, 1_000)];
     let script = Script::of(replies);
     let syncer = Arc::new(syncer(&store, &script));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
