@@ -12,6 +12,7 @@ BEGIN
     END LOOP;
 END $$;
 DROP FUNCTION sync_refuse_truncate() CASCADE;
+DROP FUNCTION sync_refuse_new_key() CASCADE;
 DROP FUNCTION sync_begin();
 DROP FUNCTION sync_seal_at_commit();
 DROP FUNCTION sync_seal(uuid, uuid, uuid, bigint, bigint, boolean);

@@ -109,7 +109,7 @@ BEGIN
             SELECT DISTINCT programme, h.scope_id, number, t.kind, t.row_id
             FROM pg_temp.sync_touch t
             JOIN sync_head h ON h.programme_id = programme AND h.kind = t.kind AND h.row_id = t.row_id
-            WHERE t.programme_id = programme AND t.operation = 'U' AND h.scope_id <> t.scope_id;
+            WHERE t.programme_id = programme AND h.scope_id <> t.scope_id;
         INSERT INTO sync_head AS h
             SELECT DISTINCT ON (t.kind, t.row_id)
                 programme, t.kind, t.row_id, number, number, t.scope_id, t.operation = 'D'
@@ -135,6 +135,12 @@ END $$;
 CREATE FUNCTION sync_refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'TRUNCATE % would hide the deletions from the devices; use DELETE', TG_TABLE_NAME;
+END $$;
+
+-- A row keeps its key: with another one it would be another row, and the old one would vanish without a trace.
+CREATE FUNCTION sync_refuse_new_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the key of a row of % never changes; delete the row and insert another', TG_TABLE_NAME;
 END $$;
 
 -- The triggers of each entity: which number it has on the wire and which column holds its scope.
@@ -202,6 +208,8 @@ BEGIN
                 FOR EACH STATEMENT EXECUTE FUNCTION %5$I();
             CREATE TRIGGER sync_truncate BEFORE TRUNCATE ON %6$I
                 FOR EACH STATEMENT EXECUTE FUNCTION sync_refuse_truncate();
+            CREATE TRIGGER sync_key BEFORE UPDATE OF programme_id, id ON %6$I
+                FOR EACH STATEMENT EXECUTE FUNCTION sync_refuse_new_key();
         $f$, 'sync_insert_' || entity.name, entity.kind, scope, 'sync_update_' || entity.name,
              'sync_delete_' || entity.name, entity.name);
     END LOOP;

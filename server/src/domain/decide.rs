@@ -81,6 +81,17 @@ enum Verdict {
     Rejected { code: &'static str, violation: Option<Violation> },
 }
 
+/// What happened to a row after the version that the sender had seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    Nothing,
+    /// Only changes of the sender, which shows them.
+    Own,
+    /// Only changes of the sender, of which the server made something else.
+    Unseen,
+    Others,
+}
+
 impl Verdict {
     fn is_written(&self) -> bool {
         matches!(self, Self::Applied | Self::Merged | Self::Conflict(_))
@@ -104,7 +115,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
     for group in groups(&batch.mutations) {
         decider.decide_group(group, &mut results);
     }
-    let released = released.into_iter().filter_map(|(held, mutation)| decider.release(held, &mutation)).collect();
+    let released = decider.release_all(released);
     decider.finish(results, released)
 }
 
@@ -146,28 +157,52 @@ impl Decider<'_> {
         self.decide_mutation(mutation, self.batch.outbox.device)
     }
 
-    /// Applies a mutation that was held for a row that exists now. It stays held when it is not this author's.
-    fn release(&mut self, held: HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
-        if mutation.author.0 != self.batch.viewer.user_id {
-            return None;
+    /// Applies what was held, in any order: one may be the parent of another. What is not this author's stays held.
+    fn release_all(&mut self, held: Vec<(HeldMutation, Mutation)>) -> Vec<HeldOutcome> {
+        let author = self.batch.viewer.user_id;
+        let mut waiting: Vec<_> = held.into_iter().filter(|(_, mutation)| mutation.author.0 == author).collect();
+        let mut outcomes = Vec::new();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|(held, mutation)| match self.release(held, mutation) {
+                Some(outcome) => {
+                    outcomes.push(outcome);
+                    false
+                }
+                None => true,
+            });
+            if waiting.len() == before {
+                return outcomes;
+            }
         }
+    }
+
+    /// Decides a held mutation again. While something else is missing, it waits for that.
+    fn release(&mut self, held: &HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
         let verdict = self.decide_mutation(mutation, held.outbox.device);
-        if matches!(verdict, Verdict::Held { .. }) {
+        self.is_verbatim = false;
+        if let Verdict::Held { waits_for, .. } = verdict {
+            if waits_for != held.waits_for_id {
+                self.replace(EntityKind::HeldItem, traces::waiting_item(held, mutation, waits_for));
+            }
             return None;
         }
-        self.is_verbatim = false;
         let incoming =
             Incoming { no: held.no, hash: Default::default(), payload: Vec::new(), mutation: Some(mutation.clone()) };
         let result = self.conclude(&incoming, &verdict, &held.outbox);
         self.trace(&incoming, &verdict, &held.outbox);
-        let item = traces::settled_item(&held, mutation, verdict.is_written(), self.batch.received_at);
+        let item = traces::settled_item(held, mutation, verdict.is_written(), self.batch.received_at);
         self.replace(EntityKind::HeldItem, item);
-        Some(HeldOutcome { held, result })
+        Some(HeldOutcome { held: held.clone(), result })
     }
 
     fn decide_mutation(&mut self, mutation: &Mutation, device: Uuid) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
         let slot = self.slot(key);
+        if mutation.op == Op::Delete && slot.now.is_none() {
+            // Someone was faster; both wanted the same.
+            return Verdict::Applied;
+        }
         let Some(shown) = shown_by_sender(mutation, slot.now.as_ref()) else {
             return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(mutation.row_id) };
         };
@@ -178,26 +213,44 @@ impl Decider<'_> {
             return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(parent) };
         }
         if mutation.op == Op::Delete {
-            return self.delete(key, slot);
+            self.put(key, slot, None);
+            return Verdict::Applied;
         }
-        let concurrent = self.concurrent_edits(mutation, &slot, device);
+        let mut concurrent = self.concurrent_edits(mutation, &slot, device);
         if !concurrent.is_empty() && self.batch.is_strict {
             return Verdict::Rejected { code: "CONFLICT", violation: None };
         }
-        let mut after = shown.clone();
-        for edit in concurrent.iter().filter(|edit| !edit.incoming_wins) {
-            after.values[edit.position] = edit.current.clone();
-        }
-        if let Some(refused) = self.check_rules(mutation, slot.now.as_ref(), &mut after) {
-            return refused;
-        }
-        self.is_verbatim &= after == shown && concurrent.is_empty() && slot.seq <= mutation.base_seq;
-        let is_behind = slot.before.is_some() && slot.seq > mutation.base_seq;
+        let after = match self.merge(mutation, slot.now.as_ref(), &shown, &mut concurrent) {
+            Ok(after) => after,
+            Err(violation) => return Verdict::Rejected { code: "REJECT_RULE", violation: Some(violation) },
+        };
+        let since = self.changes_since(mutation, &slot, device);
+        self.is_verbatim &= after == shown && concurrent.is_empty() && since != Since::Unseen && since != Since::Others;
         self.put(key, slot, Some(after));
-        match (concurrent.is_empty(), is_behind) {
+        match (concurrent.is_empty(), since) {
             (false, _) => Verdict::Conflict(concurrent),
-            (true, true) => Verdict::Merged,
-            (true, false) => Verdict::Applied,
+            (true, Since::Others) => Verdict::Merged,
+            (true, _) => Verdict::Applied,
+        }
+    }
+
+    /// Returns the row with the mutation, or the rule that refuses it.
+    fn merge(
+        &self,
+        mutation: &Mutation,
+        before: Option<&Row>,
+        shown: &Row,
+        concurrent: &mut [Concurrent],
+    ) -> Result<Row, Violation> {
+        let mut after = with_winners(shown, concurrent);
+        match self.check_rules(mutation, before, &mut after) {
+            Err(violation) if violation.rule == rule::STATE && !concurrent.is_empty() => {
+                // Each step was allowed where its author stood: two steps that meet are a conflict, no mistake.
+                concurrent.iter_mut().for_each(Concurrent::let_server_win);
+                after = with_winners(shown, concurrent);
+                self.check_rules(mutation, before, &mut after).map(|()| after)
+            }
+            checked => checked.map(|()| after),
         }
     }
 
@@ -229,14 +282,6 @@ impl Decider<'_> {
             slot.before = Some(patch::empty_row(kind.def(), change.row.id));
         }
         self.put(key, slot, Some(change.row));
-    }
-
-    fn delete(&mut self, key: Key, slot: Slot) -> Verdict {
-        if slot.now.is_none() {
-            return Verdict::Applied;
-        }
-        self.put(key, slot, None);
-        Verdict::Applied
     }
 
     fn check_permission(&self, mutation: &Mutation, before: Option<&Row>, after: &Row) -> Option<Verdict> {
@@ -281,7 +326,22 @@ impl Decider<'_> {
         }
     }
 
-    fn check_rules(&self, mutation: &Mutation, before: Option<&Row>, after: &mut Row) -> Option<Verdict> {
+    fn changes_since(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Since {
+        if slot.before.is_none() || slot.seq <= mutation.base_seq {
+            return Since::Nothing;
+        }
+        let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
+        let mut since = changes.iter().filter(|change| change.seq > mutation.base_seq).peekable();
+        match (since.peek().is_some(), since.all(|change| merge::is_own(change, mutation, device))) {
+            (false, _) | (_, false) => Since::Others,
+            (true, true) if changes.iter().all(|change| change.seq <= mutation.base_seq || change.is_verbatim) => {
+                Since::Own
+            }
+            (true, true) => Since::Unseen,
+        }
+    }
+
+    fn check_rules(&self, mutation: &Mutation, before: Option<&Row>, after: &mut Row) -> Result<(), Violation> {
         let cx = RuleContext {
             now: self.batch.received_at,
             actor: UserId(self.batch.viewer.user_id),
@@ -290,12 +350,12 @@ impl Decider<'_> {
         };
         let violations = rule::check(mutation.kind, before, after, &cx);
         if let Some(violation) = violations.into_iter().find(Violation::is_hard) {
-            return Some(Verdict::Rejected { code: "REJECT_RULE", violation: Some(violation) });
+            return Err(violation);
         }
         if !self.batch.is_office() {
             rule::on_receipt(mutation.kind, after);
         }
-        None
+        Ok(())
     }
 
     /// Writes the rows by which people see what became of a mutation.
@@ -366,6 +426,15 @@ impl Decider<'_> {
         }
         Decided { changes, results, released, is_verbatim: self.is_verbatim, touched_again: self.touched_again }
     }
+}
+
+/// Returns the row with the server's values where they win.
+fn with_winners(shown: &Row, concurrent: &[Concurrent]) -> Row {
+    let mut row = shown.clone();
+    for edit in concurrent.iter().filter(|edit| !edit.incoming_wins) {
+        row.values[edit.position] = edit.current.clone();
+    }
+    row
 }
 
 /// Returns the row as the sender shows it after the mutation; `None` when the row that it changes is not there.

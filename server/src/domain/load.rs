@@ -47,17 +47,24 @@ pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, Store
     Ok(loaded)
 }
 
+/// Finds what waits for rows that the batch creates, and what waits for those in turn.
 async fn released(
     tx: &mut Tx,
     programme: Uuid,
     mutations: &[&Mutation],
 ) -> Result<Vec<(HeldMutation, Mutation)>, StoreError> {
-    let created: Vec<Uuid> = mutations.iter().filter(|m| m.op == Op::Put).map(|m| m.row_id).collect();
-    if created.is_empty() {
-        return Ok(Vec::new());
+    let creates = |m: &Mutation| (m.op == Op::Put).then_some(m.row_id);
+    let mut created: Vec<Uuid> = mutations.iter().filter_map(|m| creates(m)).collect();
+    let mut asked: HashSet<Uuid> = created.iter().copied().collect();
+    let mut released = Vec::new();
+    while !created.is_empty() {
+        let held = mutations::held_for(tx, programme, &created).await?;
+        let found = held.into_iter().filter_map(|held| Mutation::decode(&held.payload).ok().map(|m| (held, m)));
+        let found: Vec<(HeldMutation, Mutation)> = found.collect();
+        created = found.iter().filter_map(|(_, m)| creates(m)).filter(|id| asked.insert(*id)).collect();
+        released.extend(found);
     }
-    let held = mutations::held_for(tx, programme, &created).await?;
-    Ok(held.into_iter().filter_map(|held| Mutation::decode(&held.payload).ok().map(|m| (held, m))).collect())
+    Ok(released)
 }
 
 async fn load_rows(

@@ -28,6 +28,13 @@ pub(super) struct Concurrent {
     pub current_by: Option<Uuid>,
 }
 
+impl Concurrent {
+    /// Keeps the server's value and leaves the case to a person.
+    pub(super) fn let_server_win(&mut self) {
+        (self.incoming_wins, self.is_settled) = (false, false);
+    }
+}
+
 /// Returns the fields of a mutation that meet a concurrent edit.
 pub(super) fn concurrent_edits(
     mutation: &Mutation,
@@ -53,7 +60,8 @@ pub(super) fn concurrent_edits(
     found
 }
 
-fn is_own(change: &FieldChange, mutation: &Mutation, device: Uuid) -> bool {
+/// Whether a change was made where the mutation comes from.
+pub(super) fn is_own(change: &FieldChange, mutation: &Mutation, device: Uuid) -> bool {
     match change.device {
         Some(changed_on) => changed_on == device,
         // The office has no outbox: there, one person's changes follow each other.
@@ -147,7 +155,7 @@ mod tests {
 
     fn change(seq: u64, fields: &[&str], device: Uuid) -> FieldChange {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        FieldChange { row_id: Uuid::from_u128(9), seq, fields, device: Some(device), actor: None }
+        FieldChange { row_id: Uuid::from_u128(9), seq, fields, device: Some(device), actor: None, is_verbatim: true }
     }
 
     fn current(values: &[(&str, Value)]) -> Row {

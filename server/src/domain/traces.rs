@@ -79,7 +79,18 @@ pub(super) fn held_item(
 
 /// Returns the held item of a mutation that waited for its row and waits no longer.
 pub(super) fn settled_item(held: &HeldMutation, mutation: &Mutation, is_applied: bool, now: Timestamp) -> Trace {
-    let row = HeldItem {
+    let state = if is_applied { HeldState::Applied } else { HeldState::Returned };
+    Trace { row: HeldItem { state, resolved_at: Some(now), ..known_item(held, mutation) }.to_row(), is_update: true }
+}
+
+/// Returns the held item of a mutation that waits for another row than before.
+pub(super) fn waiting_item(held: &HeldMutation, mutation: &Mutation, waits_for: Option<Uuid>) -> Trace {
+    Trace { row: HeldItem { waits_for_id: waits_for, ..known_item(held, mutation) }.to_row(), is_update: true }
+}
+
+/// Returns the held item as it was written.
+fn known_item(held: &HeldMutation, mutation: &Mutation) -> HeldItem {
+    HeldItem {
         id: HeldItemId(held.held_item_id),
         author_id: mutation.author,
         device_id: DeviceId(held.outbox.device),
@@ -90,10 +101,9 @@ pub(super) fn settled_item(held: &HeldMutation, mutation: &Mutation, is_applied:
         reason_code: "HELD_PARENT_MISSING".to_owned(),
         waits_for_id: held.waits_for_id,
         held_at: held.held_at,
-        state: if is_applied { HeldState::Applied } else { HeldState::Returned },
-        resolved_at: Some(now),
-    };
-    Trace { row: row.to_row(), is_update: true }
+        state: HeldState::Held,
+        resolved_at: None,
+    }
 }
 
 fn derived_id(outbox: &Outbox, no: u64, about: &str) -> Uuid {

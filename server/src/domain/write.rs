@@ -6,7 +6,7 @@
 //! 2. decide each mutation in memory, in order ([`decide`](super::decide), pure)
 //! 3. write the rows, one statement for each kind
 //! 4. keep the mutations with their results
-//! 5. take the programme's next number, last
+//! 5. take the programme's next number, last; only what was held is still told its number
 //!
 //! A mutation from GraphQL is a batch of one.
 
@@ -75,10 +75,10 @@ pub async fn apply(tx: &mut Tx, batch: &Batch<'_>) -> Result<Written, StoreError
     let loaded = load::load(tx, batch).await?;
     let decided = decide::decide(batch, loaded);
     write_rows(tx, batch.outbox.programme, &decided).await?;
-    settle_held(tx, &decided.released).await?;
     mutations::record(tx, &batch.outbox, &records(batch, &decided)).await?;
     let numbers = batch.mutations.first().zip(batch.mutations.last()).map(|(first, last)| (first.no, last.no));
     let seq = mutations::seal(tx, &batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
+    settle_held(tx, &decided.released, seq).await?;
     Ok(Written { seq, is_verbatim: decided.is_verbatim, results: decided.results })
 }
 
@@ -94,10 +94,10 @@ async fn write_rows(tx: &mut Tx, programme: Uuid, decided: &Decided) -> Result<(
     Ok(())
 }
 
-async fn settle_held(tx: &mut Tx, released: &[HeldOutcome]) -> Result<(), StoreError> {
+async fn settle_held(tx: &mut Tx, released: &[HeldOutcome], seq: u64) -> Result<(), StoreError> {
     for held in released {
         let result = &held.result;
-        mutations::settle_held(tx, &held.held, letter(result.outcome), details(result)).await?;
+        mutations::settle_held(tx, &held.held, letter(result.outcome), details(result), seq).await?;
     }
     Ok(())
 }

@@ -45,10 +45,12 @@ impl ProgrammeSnapshot {
 
     /// Returns the entries of scopes after their own positions, oldest first, at most `limit`.
     ///
-    /// Entries that `own` committed verbatim are left out: that device shows them already.
+    /// Entries that `own` committed verbatim are left out: that device shows them already. So are exits to
+    /// another of the `held` scopes: the row itself comes, and an exit after it would drop it again.
     pub async fn entries(
         &mut self,
         lanes: &[(Uuid, Position)],
+        held: &[Uuid],
         own: Option<(Uuid, u64)>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
@@ -64,6 +66,8 @@ impl ProgrammeSnapshot {
                 (SELECT x.seq, x.kind, x.row_id, x.scope_id, false, true FROM scope_exit x \
                  WHERE x.programme_id = $1 AND x.scope_id = s.scope_id \
                    AND (x.seq, x.kind, x.row_id) > (s.seq, s.kind::smallint, s.row_id) \
+                   AND NOT EXISTS (SELECT 1 FROM sync_head n WHERE n.programme_id = $1 AND n.kind = x.kind \
+                        AND n.row_id = x.row_id AND n.scope_id = ANY($9)) \
                  ORDER BY x.seq, x.kind, x.row_id LIMIT $6) \
             ) e \
             WHERE NOT ($7::uuid IS NOT NULL AND e.seq > $8 AND EXISTS ( \
@@ -78,7 +82,8 @@ impl ProgrammeSnapshot {
             .bind(lanes.iter().map(|lane| lane.1.row_id).collect::<Vec<_>>())
             .bind(limit as i64)
             .bind(own.map(|own| own.0))
-            .bind(own.map_or(0, |own| own.1 as i64));
+            .bind(own.map_or(0, |own| own.1 as i64))
+            .bind(held);
         self.tx.query(sql).await?.iter().map(entry_of).collect()
     }
 

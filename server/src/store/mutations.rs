@@ -186,18 +186,19 @@ pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec
         .collect()
 }
 
-/// Notes that a mutation that was held has now another outcome.
+/// Notes that a mutation that was held has now another outcome, in the commit `seq`.
 pub async fn settle_held(
     tx: &mut Tx,
     held: &HeldMutation,
     outcome: char,
     result: Option<String>,
+    seq: u64,
 ) -> Result<(), StoreError> {
-    const SETTLE: &str = "UPDATE mutation SET outcome = $5::text::\"char\", result = $6::text::jsonb \
+    const SETTLE: &str = "UPDATE mutation SET outcome = $5::text::\"char\", result = $6::text::jsonb, applied_seq = $7 \
          WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3 AND no = $4";
     let outbox = &held.outbox;
     let sql = Sql::new(SETTLE).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
-    tx.execute(sql.bind(held.no as i64).bind(outcome.to_string()).bind(result)).await?;
+    tx.execute(sql.bind(held.no as i64).bind(outcome.to_string()).bind(result).bind(seq as i64)).await?;
     Ok(())
 }
 
@@ -214,6 +215,8 @@ pub struct FieldChange {
     pub device: Option<Uuid>,
     /// Who.
     pub actor: Option<Uuid>,
+    /// Whether the commit left the rows as that device shows them.
+    pub is_verbatim: bool,
 }
 
 /// Returns what happened to rows after the numbers that a sender had seen of them.
@@ -224,12 +227,12 @@ pub async fn changes_since(
     bases: &[(Uuid, u64)],
 ) -> Result<Vec<FieldChange>, StoreError> {
     const CHANGES: &str = "\
-        SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))), s.device_id, s.actor_id \
+        SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))), s.device_id, s.actor_id, coalesce(s.verbatim, false) \
         FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
         JOIN change_log c ON c.programme_id = $1 AND c.kind = $2::int AND c.row_id = b.row_id AND c.seq > b.seq \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
         UNION ALL \
-        SELECT h.row_id, h.created_seq, '[]'::jsonb, s.device_id, s.actor_id \
+        SELECT h.row_id, h.created_seq, '[]'::jsonb, s.device_id, s.actor_id, coalesce(s.verbatim, false) \
         FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
         JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = h.created_seq \
@@ -249,6 +252,7 @@ pub async fn changes_since(
                 fields: serde_json::from_str(&record.json(2)?).unwrap_or_default(),
                 device: record.opt_uuid(3)?,
                 actor: record.opt_uuid(4)?,
+                is_verbatim: record.bool(5)?,
             })
         })
         .collect()

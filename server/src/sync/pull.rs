@@ -58,7 +58,7 @@ pub(super) async fn pull(
     }
     let lanes = Lanes::new(session, &scopes, is_fresh);
     let page_rows = session.state.app.config.sync.page_rows;
-    let mut sending = Sending { session, viewer, now, lanes, page_rows, rows_sent: 0, rows_expected: 0 };
+    let mut sending = Sending { session, viewer, now, scopes, lanes, page_rows, rows_sent: 0, rows_expected: 0 };
     let mut snapshot = sending.expect(snapshot).await?;
     while sending.lanes.behind > 0 {
         snapshot = sending.catch_up(snapshot).await?;
@@ -89,6 +89,7 @@ struct Sending<'s> {
     session: &'s mut Session,
     viewer: &'s Viewer,
     now: Timestamp,
+    scopes: Vec<Uuid>,
     lanes: Lanes,
     page_rows: usize,
     rows_sent: u64,
@@ -107,7 +108,7 @@ impl Sending<'_> {
     /// Sends one page of the first scope that is behind.
     async fn catch_up(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
         let lane = self.lanes.positions[0];
-        let entries = snapshot.entries(&[lane], None, self.page_rows).await?;
+        let entries = snapshot.entries(&[lane], &self.scopes, None, self.page_rows).await?;
         self.write(&mut snapshot, &entries).await?;
         let is_last = entries.len() < self.page_rows;
         if is_last {
@@ -128,7 +129,7 @@ impl Sending<'_> {
     async fn finish(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<(), Stop> {
         let own = (self.session.hello.device.0, self.session.hello.cursor.seq);
         loop {
-            let entries = snapshot.entries(&self.lanes.positions, Some(own), self.page_rows).await?;
+            let entries = snapshot.entries(&self.lanes.positions, &self.scopes, Some(own), self.page_rows).await?;
             self.write(&mut snapshot, &entries).await?;
             let Some(last) = entries.last().filter(|_| entries.len() == self.page_rows) else { break };
             for (_, position) in &mut self.lanes.positions {
@@ -179,7 +180,6 @@ impl Sending<'_> {
                 (None, _) => {}
             }
         }
-        // A row that left one of the device's scopes for another of them comes as a row, not as gone.
         if !gone.rows.is_empty() {
             self.session.say(&Message::Gone(gone));
         }

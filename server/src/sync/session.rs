@@ -78,6 +78,13 @@ impl Session {
         self.sender.send(bytes).await.map_err(|_| Stop::Gone)
     }
 
+    /// Says what went wrong. The end comes last, as always: a device that has read it reads no further.
+    fn fail(&mut self, code: &str, message: &str) {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        self.say(&Message::Fault(Fault { code, message, request_id: String::new() }));
+        self.say(&Message::End(End { retry_after_ms: RETRY_AFTER_MS, more: false }));
+    }
+
     fn outbox(&self) -> Outbox {
         let device = self.hello.device.0;
         Outbox { programme: self.identity.programme_id, device, incarnation: self.hello.incarnation }
@@ -86,35 +93,30 @@ impl Session {
 
 /// Answers a request to its end.
 pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
-    let end = match serve(&mut session, &pushes).await {
-        Ok(more) => Message::End(End { retry_after_ms: 0, more }),
+    match serve(&mut session, &pushes).await {
+        Ok(more) => session.say(&Message::End(End { retry_after_ms: 0, more })),
         Err(Stop::Gone) => return,
-        Err(Stop::SignedOut) => fault("UNAUTHENTICATED", "This account may no longer sign in."),
+        Err(Stop::SignedOut) => session.fail("UNAUTHENTICATED", "This account may no longer sign in."),
         Err(Stop::Store(error)) => {
             tracing::error!(device = %session.hello.device, error = %error, "sync failed");
-            session.say(&Message::End(End { retry_after_ms: RETRY_AFTER_MS, more: false }));
-            fault("UNAVAILABLE", "The server could not finish. Nothing is lost; come back later.")
+            session.fail("UNAVAILABLE", "The server could not finish. Nothing is lost; come back later.");
         }
-    };
-    session.say(&end);
+    }
     // A device that has gone away asks again.
     let _ = session.flush().await;
-}
-
-fn fault(code: &str, message: &str) -> Message {
-    Message::Fault(Fault { code: code.to_owned(), message: message.to_owned(), request_id: String::new() })
 }
 
 /// Returns whether the device should come back at once.
 async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
     let mut opened = open(session).await?;
     session.say(&Message::Welcome(opened.welcome.clone()));
-    for push in pushes {
-        receive(session, &opened.viewer, push).await?;
-    }
     if !pushes.is_empty() {
-        session.flush().await?;
+        // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
+        for push in pushes {
+            receive(session, &opened.viewer, push).await?;
+        }
+        session.flush().await?;
         opened = open(session).await?;
     }
     let is_idle = pushes.is_empty() && opened.is_idle(&session.hello);

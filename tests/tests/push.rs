@@ -1,0 +1,207 @@
+//! Pushes: every mutation takes effect once, whatever is sent how often.
+
+use sync_protocol::entity::{EntityKind, Finding};
+use sync_protocol::mutation::{ChainHash, Op};
+use sync_protocol::wire::{Demand, Outcome, Push};
+use tests::programme::{self, ANA, ENTERPRISES};
+use tests::{Device, TestServer, sample, state};
+use uuid::Uuid;
+
+async fn started() -> (TestServer, Device) {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let device = Device::enrol(server.address, ANA).await;
+    (server, device)
+}
+
+/// Records a visit and findings, `count` mutations in all.
+fn record(device: &mut Device, count: usize) {
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    device.create(&visit);
+    for n in 1..count {
+        device.create(&sample::finding(&visit, &format!("constatarea {n}")));
+    }
+}
+
+async fn findings(server: &TestServer) -> i64 {
+    state::number(&server.app.office, "SELECT count(*) FROM finding").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_sent_ten_times_takes_effect_once_and_gets_the_same_answer() {
+    let (server, mut device) = started().await;
+    record(&mut device, 4);
+    let first = device.send(&device.pending()).await;
+    assert_eq!((first.pushed().upto_no, first.pushed().upto_hash), (4, device.hash_at(4)));
+    assert_eq!(first.demand(), None);
+    let head = state::head(&server.app.office).await;
+    for _ in 0..9 {
+        let again = device.send(&device.pending()).await;
+        assert_eq!(again.pushed(), first.pushed());
+    }
+    assert_eq!(findings(&server).await, 3);
+    assert_eq!(state::head(&server.app.office).await, head, "a retry took a number");
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM mutation").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_that_overlap_apply_what_is_new() {
+    let (server, mut device) = started().await;
+    record(&mut device, 4);
+    assert_eq!(device.send(&[device.push(1, 3)]).await.pushed().upto_no, 3);
+    let overlapping = device.send(&[device.push(2, 4)]).await;
+    assert_eq!((overlapping.demand(), overlapping.pushed().upto_no), (None, 4));
+    let commits = overlapping.commits();
+    assert_eq!(commits.iter().map(|c| (c.first_no, c.last_no)).collect::<Vec<_>>(), [(2, 3), (4, 4)]);
+    assert!(commits[0].seq < commits[1].seq, "{commits:?}");
+    assert_eq!(findings(&server).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_asked_for_and_nothing_is_written() {
+    let (server, mut device) = started().await;
+    record(&mut device, 4);
+    device.send(&[device.push(1, 1)]).await;
+    let answer = device.send(&[device.push(3, 4)]).await;
+    assert_eq!((answer.demand(), answer.pushed().upto_no), (Some(Demand::ResendFrom(2)), 1));
+    assert_eq!(findings(&server).await, 0);
+    assert_eq!(device.send(&[device.push(2, 4)]).await.demand(), None);
+    assert_eq!(findings(&server).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_with_other_content_asks_for_a_new_incarnation_and_writes_nothing() {
+    let (server, mut device) = started().await;
+    record(&mut device, 2);
+    device.send(&device.pending()).await;
+    let before = state::head(&server.app.office).await;
+    let mut clone = device.clone();
+    clone.outbox.truncate(1);
+    record(&mut clone, 3);
+    for push in [clone.push(2, 4), clone.push(3, 4), Push { prev_hash: ChainHash([7; 16]), ..clone.push(3, 3) }] {
+        let answer = clone.send(&[push]).await;
+        assert_eq!(answer.demand(), Some(Demand::NewIncarnation));
+        assert_eq!((answer.pushed().upto_no, answer.pushed().upto_hash), (2, device.hash_at(2)));
+    }
+    assert_eq!(state::head(&server.app.office).await, before);
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM mutation").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_incarnation_counts_from_one_again() {
+    let (server, mut device) = started().await;
+    record(&mut device, 2);
+    device.send(&device.pending()).await;
+    device.incarnation = Uuid::new_v4();
+    device.outbox.clear();
+    record(&mut device, 3);
+    assert_eq!(device.send(&device.pending()).await.pushed().upto_no, 3);
+    assert_eq!(findings(&server).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_repeats_results_of_every_kind() {
+    let (server, mut device) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let good = device.create(&visit);
+    let rejected = device.create(&Finding { text: String::new(), ..sample::finding(&visit, "") });
+    let elsewhere = device.create(&sample::visit(ENTERPRISES[2], ANA));
+    let orphan = device.create(&sample::finding(&sample::visit(ENTERPRISES[0], ANA), "fără vizită"));
+    let first = device.send(&device.pending()).await;
+    assert_eq!(first.outcome(good), Outcome::Applied);
+    let refusal = first.result(rejected).unwrap();
+    assert_eq!((refusal.code.as_str(), refusal.field.as_deref()), ("REJECT_RULE", Some("text")));
+    assert!(refusal.rule.is_some() && refusal.message.is_some(), "{refusal:?}");
+    assert_eq!(first.code(elsewhere), "REJECT_SCOPE");
+    assert_eq!((first.outcome(orphan), first.code(orphan)), (Outcome::Held, "HELD_PARENT_MISSING"));
+    for _ in 0..3 {
+        assert_eq!(device.send(&device.pending()).await.pushed(), first.pushed());
+    }
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM held_item").await, 1);
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM visit").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_of_one_device_at_the_same_time_take_effect_once() {
+    let (server, mut device) = started().await;
+    record(&mut device, 32);
+    // More than the server has connections: none may wait for another while it holds one.
+    let pushes: Vec<Push> = (0..32).map(|n| device.push(1, n + 1)).collect();
+    let sent = pushes.iter().map(|push| device.send(std::slice::from_ref(push)));
+    for answer in futures::future::join_all(sent).await {
+        assert_eq!(answer.demand(), None);
+    }
+    assert_eq!(findings(&server).await, 31);
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM mutation").await, 32);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_that_create_one_row_at_once_end_with_one_row_and_no_lost_value() {
+    let (server, mut one) = started().await;
+    let mut two = Device::enrol(server.address, ANA).await;
+    for round in 0..10 {
+        let visit = sample::visit(ENTERPRISES[0], ANA);
+        one.create(&visit);
+        one.sync().await;
+        let (mine, theirs) = (sample::answer(&visit, "Q1", "unu"), sample::answer(&visit, "Q1", "doi"));
+        let (a, b) = (one.create(&mine), two.create(&theirs));
+        let (first, second) = futures::join!(one.sync_once(), two.sync_once());
+        let mut outcomes = [first.outcome(a), second.outcome(b)];
+        outcomes.sort_by_key(|outcome| *outcome == Outcome::Conflict);
+        assert_eq!(outcomes, [Outcome::Applied, Outcome::Conflict], "round {round}");
+        let values = format!("SELECT count(*) FROM conflict WHERE subject_id = '{}'", mine.id);
+        assert_eq!(state::number(&server.app.office, &values).await, 1, "round {round}");
+    }
+    assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM checklist_answer").await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_pushes_of_one_request_are_answered_in_order() {
+    let (server, mut device) = started().await;
+    record(&mut device, 6);
+    let answer = device.send(&[device.push(1, 2), device.push(3, 4), device.push(5, 6)]).await;
+    assert_eq!(answer.push_results().iter().map(|push| push.upto_no).collect::<Vec<_>>(), [2, 4, 6]);
+    assert_eq!(findings(&server).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutation_that_cannot_be_read_is_kept_and_does_not_block_the_others() {
+    let (server, mut device) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    device.create(&visit);
+    device.outbox.push(b"from the future".to_vec());
+    device.create(&sample::finding(&visit, "după"));
+    let answer = device.send(&device.pending()).await;
+    assert_eq!((answer.outcome(2), answer.code(2)), (Outcome::Held, "HELD_DEVICE_REVIEW"));
+    assert_eq!((answer.outcome(1), answer.outcome(3)), (Outcome::Applied, Outcome::Applied));
+    let kept = "SELECT count(*) FROM mutation WHERE payload = 'from the future'::bytea";
+    assert_eq!(state::number(&server.app.office, kept).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_one_device_in_several_pushes_do_not_meet_themselves() {
+    let (_server, mut device) = started().await;
+    device.sync().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "întâi");
+    (device.create(&visit), device.create(&finding));
+    let later = Finding { text: "apoi".to_owned(), ..finding.clone() };
+    // Recorded before anything was sent: the device has not seen any version yet.
+    device.change(&finding, &later, 0);
+    let answer = device.send(&[device.push(1, 2), device.push(3, 3)]).await;
+    assert_eq!(answer.outcome(3), Outcome::Applied, "{answer:?}");
+    assert!(!answer.has_row(finding.id), "the device shows this row already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_what_is_gone_already_is_no_mistake() {
+    let (server, mut device) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "greșită");
+    (device.create(&visit), device.create(&finding));
+    device.record(device.draft(Op::Delete, EntityKind::Finding, finding.id.0, Vec::new()));
+    device.record(device.draft(Op::Delete, EntityKind::Finding, finding.id.0, Vec::new()));
+    let answer = device.send(&[device.push(1, 2), device.push(3, 4)]).await;
+    assert_eq!((answer.outcome(3), answer.outcome(4)), (Outcome::Applied, Outcome::Applied), "{answer:?}");
+    assert_eq!(findings(&server).await, 0);
+}
