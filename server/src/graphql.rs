@@ -23,6 +23,5 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use error::ErrorCode;
 pub use http::{AuthFailure, Authenticate, Caller, GraphqlState, routes};
 pub use schema::sdl;

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 /// The code of an error, in `extensions.code`. Messages may change, codes may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
+pub(super) enum ErrorCode {
     /// The request is not a GraphQL request.
     BadRequest,
     /// The document is not GraphQL.
@@ -35,7 +35,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Returns the code as clients see it.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
             Self::ParseFailed => "GRAPHQL_PARSE_FAILED",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_graphql::parser::parse_query;
-use async_graphql::{EmptySubscription, Request, Response, ServerError, Variables};
+use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, ServerError, Variables};
 use sync_protocol::code::Role;
 
 use super::context::RequestContext;
@@ -42,7 +42,8 @@ pub(super) fn schema() -> Schema {
 
 /// Returns the schema in the schema definition language.
 pub fn sdl() -> String {
-    schema().sdl()
+    let options = SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().include_specified_by();
+    schema().sdl_with_options(options)
 }
 
 /// Returns the most that the selections of a role may cost.

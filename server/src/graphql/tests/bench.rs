@@ -173,7 +173,8 @@ impl Bench {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let request = format!(
-            "{method} /graphql HTTP/1.1\r\nhost: teren\r\nconnection: close\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} /graphql HTTP/1.1\r\nhost: teren\r\nconnection: close\r\n{head}\r\n\
+             content-length: {length}\r\n\r\n{body}"
         );
         // The server may answer and close before it has read a body that is too big.
         let _ = stream.write_all(request.as_bytes()).await;

@@ -9,7 +9,7 @@ use super::bench::*;
 async fn refused(bench: &Bench, query: &str) -> String {
     let start = Instant::now();
     let answer = bench.ask(COORDINATOR, query, json!({})).await;
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?} for {query:.60}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {query:.60}", start.elapsed());
     assert_eq!(answer.body.get("data"), None, "{query:.60}");
     assert!(answer.body["errors"].as_array().unwrap().len() <= 10);
     answer.code().to_owned()

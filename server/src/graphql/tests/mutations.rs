@@ -142,7 +142,8 @@ async fn a_planned_visit_reaches_the_list_of_its_enterprise_once() {
         assert_eq!(planned["visit"]["enterprise"]["visits"]["totalCount"], 1);
     }
     // The same id for another change is a mistake, not a success.
-    let mentor = json!({ "clientMutationId": Uuid::from_u128(6), "enterpriseId": id(EntityKind::Enterprise, 1), "mentorId": MENTOR });
+    let enterprise = id(EntityKind::Enterprise, 1);
+    let mentor = json!({ "clientMutationId": Uuid::from_u128(6), "enterpriseId": enterprise, "mentorId": MENTOR });
     let reused = send(&bench, COORDINATOR, "assignMentor", "enterprise { id }", mentor).await;
     assert_eq!(reused["code"], "MUTATION_ID_REUSED");
 }

@@ -64,7 +64,8 @@ async fn a_relation_to_a_foreign_row_is_null_and_a_list_leaves_foreign_rows_out(
         ("visit_id", Value::Uuid(id(EntityKind::Visit, 4))),
     ];
     bench.insert(EntityKind::Finding, vec![row(EntityKind::Finding, id(EntityKind::Finding, 1), &fields)]).await;
-    let query = "{ findings { nodes { visitId visit { id } enterprise { visits { totalCount } } } } users { nodes { visits { totalCount nodes { enterpriseId } } } } }";
+    let query = "{ findings { nodes { visitId visit { id } enterprise { visits { totalCount } } } } \
+                   users { nodes { visits { totalCount nodes { enterpriseId } } } } }";
     let data = bench.data(MENTOR, query).await;
     let finding = &data["findings"]["nodes"][0];
     assert_eq!(finding["visit"], Json::Null);
@@ -104,7 +105,8 @@ async fn protected_fields_are_null_and_cannot_be_searched_by_roles_that_may_not_
     bench
         .insert(EntityKind::Employment, vec![row(EntityKind::Employment, id(EntityKind::Employment, 1), &fields)])
         .await;
-    let query = "{ employments(search: \"maria\") { totalCount } all: employments { nodes { holderName vulnerabilityCodes isVulnerable } } }";
+    let query = "{ employments(search: \"maria\") { totalCount } \
+                   all: employments { nodes { holderName vulnerabilityCodes isVulnerable } } }";
     for (user, name, codes, found) in [
         (OFFICER, json!("Maria Pop"), json!(["DISABILITY"]), 1),
         (COORDINATOR, json!("Maria Pop"), Json::Null, 1),

@@ -21,7 +21,7 @@ fn every_type_is_described() {
         let is_definition =
             ["type ", "input ", "enum ", "interface ", "scalar "].iter().any(|word| line.starts_with(word));
         if is_definition {
-            assert_eq!(lines[at - 1], "\"\"\"", "{line}");
+            assert!(lines[at - 1].ends_with('"'), "{line}");
         }
     }
 }
