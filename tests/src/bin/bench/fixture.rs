@@ -139,7 +139,7 @@ impl Fixture {
             enterprise_id: mentor.enterprise,
             visit_id: mentor.visits[dice.random_range(0..VISITS)],
             finding_id: None,
-            text: self.words.sentence(&mut dice, 330),
+            text: self.words.sentence(&mut dice, 370),
             responsible: Responsible::ALL[dice.random_range(0..Responsible::ALL.len())],
             responsible_name: Some(NAMES[dice.random_range(0..NAMES.len())].to_owned()),
             owner_id: Some(mentor.user),
@@ -148,7 +148,7 @@ impl Fixture {
             status: ActionStatus::Open,
             done_on: None,
             verified_in_visit_id: None,
-            status_note: Some(self.words.sentence(&mut dice, 110)),
+            status_note: Some(self.words.sentence(&mut dice, 125)),
             cancel_reason: None,
         }
         .to_row()
@@ -223,16 +223,16 @@ fn enterprise(mentor: &Mentor, n: usize) -> (EntityKind, Row) {
     (EntityKind::Enterprise, enterprise.to_row())
 }
 
-/// Text with the phrases of the demo: each word follows the one before it as it does there, or starts anew.
+/// Text with the phrases of the demo: each word follows the one before it as it does there, or a random one follows.
 struct Words {
     followers: HashMap<String, Vec<String>>,
-    starts: Vec<String>,
+    all: Vec<String>,
 }
 
 impl Words {
     fn of_the_demo() -> Self {
         let plan = Plan { seed: 1, projects: 1, today: Date(20_000) };
-        let mut words = Self { followers: HashMap::new(), starts: Vec::new() };
+        let mut words = Self { followers: HashMap::new(), all: Vec::new() };
         for (kind, row) in demo::generate(&plan).flat_map(|programme| programme.rows) {
             for (field, value) in kind.def().fields.iter().zip(&row.values) {
                 if field.max_chars >= 500
@@ -247,7 +247,7 @@ impl Words {
 
     fn learn(&mut self, text: &str) {
         let words: Vec<&str> = text.split_whitespace().collect();
-        self.starts.extend(words.first().map(|word| (*word).to_owned()));
+        self.all.extend(words.iter().map(|word| (*word).to_owned()));
         for pair in words.windows(2) {
             self.followers.entry(pair[0].to_owned()).or_default().push(pair[1].to_owned());
         }
@@ -255,7 +255,7 @@ impl Words {
 
     fn sentence(&self, dice: &mut ChaCha8Rng, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + 20);
-        let mut word = &self.starts[dice.random_range(0..self.starts.len())];
+        let mut word = &self.all[dice.random_range(0..self.all.len())];
         while text.len() < bytes {
             text.push_str(word);
             text.push(' ');
@@ -264,8 +264,8 @@ impl Words {
                 text.push(' ');
             }
             word = match self.followers.get(word) {
-                Some(next) if dice.random_bool(0.85) => &next[dice.random_range(0..next.len())],
-                _ => &self.starts[dice.random_range(0..self.starts.len())],
+                Some(next) if dice.random_bool(0.7) => &next[dice.random_range(0..next.len())],
+                _ => &self.all[dice.random_range(0..self.all.len())],
             };
         }
         text.trim_end().to_owned()
