@@ -149,8 +149,12 @@ pub struct Sync {
     pub max_request_bytes: usize,
     /// The most rows of a page.
     pub page_rows: usize,
-    /// How many requests are worked on at once.
+    /// How many requests are worked on at once; never more than there are connections for them.
     pub concurrent_requests: usize,
+    /// How many requests are read or wait for their turn; more are told to come back.
+    pub queued_requests: usize,
+    /// How long a request waits for its turn before it is told to come back.
+    pub queue_timeout_ms: u64,
 }
 
 /// Log lines.

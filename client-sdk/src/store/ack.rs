@@ -54,13 +54,6 @@ impl Store {
 }
 
 impl Outbox {
-    /// Returns the changes in `(after, upto]`.
-    pub(super) fn heads_between(&self, after: u64, upto: u64) -> Result<Vec<Head>> {
-        let mut heads = self.heads_after(after)?;
-        heads.retain(|head| head.position <= upto);
-        Ok(heads)
-    }
-
     fn record_answers(&mut self, result: &PushResult, upto: u64) -> Result<Answered> {
         // What the server does not mention it has, in a commit that is still to come with the rows.
         self.set_states(self.acked + 1, upto, ChangeState::Accepted, 0)?;

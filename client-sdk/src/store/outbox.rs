@@ -119,9 +119,15 @@ impl Outbox {
 
     /// Returns the changes after a position, oldest first.
     pub(super) fn heads_after(&self, position: u64) -> Result<Vec<Head>> {
-        const SQL: &str = "SELECT position, kind, row_id, state, seq FROM change WHERE position > ?1 ORDER BY position";
+        self.heads_between(position, self.last)
+    }
+
+    /// Returns the changes in `(after, upto]`, oldest first.
+    pub(super) fn heads_between(&self, after: u64, upto: u64) -> Result<Vec<Head>> {
+        const SQL: &str = "SELECT position, kind, row_id, state, seq FROM change
+                           WHERE position > ?1 AND position <= ?2 ORDER BY position";
         let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
-        let heads = statement.query_map([position as i64], head).doing("read the outbox")?;
+        let heads = statement.query_map([after as i64, upto as i64], head).doing("read the outbox")?;
         heads.collect::<rusqlite::Result<_>>().doing("read the outbox")
     }
 

@@ -14,7 +14,7 @@ const PUSH_MUTATIONS: usize = 500;
 /// The most bytes of one push frame.
 const PUSH_BYTES: usize = 1 << 20;
 /// The most mutations of one request.
-const REQUEST_MUTATIONS: usize = 2_000;
+const REQUEST_MUTATIONS: usize = 5_000;
 
 /// Where the device stands, as the sync machine needs to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Returns what to push in one request: frames of at most 500 changes or 1 MiB, 2,000 changes in all. A group
+    /// Returns what to push in one request: frames of at most 500 changes or 1 MiB, 5,000 changes in all. A group
     /// is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let inner = self.inner.lock();

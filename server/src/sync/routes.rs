@@ -1,6 +1,7 @@
 //! The HTTP side of a sync: who asks, how much may be sent, where the answer goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use sync_protocol::frame::Reader;
 use sync_protocol::wire::{Hello, MEDIA_TYPE, Message, PROTOCOL, Push};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::session::{self, Session};
 use crate::app::App;
@@ -31,15 +32,19 @@ pub struct SyncState {
     pub app: App,
     /// Permissions.
     pub viewers: Arc<Viewers>,
-    /// Requests served at once.
+    /// Places among the requests that are worked on, one for each connection to the database.
     pub admission: Arc<Semaphore>,
+    /// Places among the requests that are read or wait for their turn.
+    queue: Arc<Semaphore>,
 }
 
 impl SyncState {
     /// Returns the state of a server.
     pub fn new(app: App) -> Self {
-        let admission = Arc::new(Semaphore::new(app.config.sync.concurrent_requests));
-        Self { app, viewers: Arc::default(), admission }
+        let (sync, connections) = (&app.config.sync, app.config.database.sync_connections);
+        let admission = Arc::new(Semaphore::new(sync.concurrent_requests.min(connections)));
+        let queue = Arc::new(Semaphore::new(sync.queued_requests));
+        Self { app, viewers: Arc::default(), admission, queue }
     }
 }
 
@@ -49,10 +54,22 @@ pub fn routes(state: SyncState) -> Router<App> {
 }
 
 async fn sync(State(state): State<SyncState>, request: Request) -> Response {
+    // Before the body is read: what waits in memory is bounded.
+    let Ok(place) = state.queue.clone().try_acquire_owned() else {
+        return ApiError::unavailable("the queue of the sync door is full").into_response();
+    };
     let (parts, body) = request.into_parts();
-    match receive(&state, &parts.headers, body).await {
-        Ok((identity, hello, pushes)) => answer(state, identity, hello, pushes),
-        Err(response) => *response,
+    let (identity, hello, pushes) = match receive(&state, &parts.headers, body).await {
+        Ok(received) => received,
+        Err(response) => return *response,
+    };
+    let patience = Duration::from_millis(state.app.config.sync.queue_timeout_ms);
+    match tokio::time::timeout(patience, state.admission.clone().acquire_owned()).await {
+        Ok(Ok(permit)) => {
+            drop(place);
+            answer(state, permit, identity, hello, pushes)
+        }
+        _ => ApiError::unavailable("no place at the sync door came free in time").into_response(),
     }
 }
 
@@ -122,10 +139,13 @@ fn refused(error: ApiError) -> Box<Response> {
 }
 
 /// Starts the session and returns the response that it fills.
-fn answer(state: SyncState, identity: Identity, hello: Hello, pushes: Vec<Push>) -> Response {
-    let Ok(permit) = state.admission.clone().try_acquire_owned() else {
-        return ApiError::unavailable("every place of the sync door is taken").into_response();
-    };
+fn answer(
+    state: SyncState,
+    permit: OwnedSemaphorePermit,
+    identity: Identity,
+    hello: Hello,
+    pushes: Vec<Push>,
+) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(FRAMES_AHEAD);
     tokio::spawn(session::run(Session::new(state, identity, hello, sender, permit), pushes));
     let frames = futures::stream::unfold(receiver, |mut receiver| async {

@@ -115,8 +115,9 @@ async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
         opened.snapshot.close().await?;
         for push in pushes {
             receive(session, &opened.viewer, push).await?;
+            // The device takes this result while the server works on the next push.
+            session.flush().await?;
         }
-        session.flush().await?;
         opened = open(session).await?;
     }
     let is_idle = pushes.is_empty() && opened.is_idle(&session.hello);
