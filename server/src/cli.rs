@@ -59,7 +59,8 @@ pub fn run() -> ExitCode {
     run_with(std::env::args_os())
 }
 
-fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command that the arguments name, the first of which is the name of the program.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // The help and the version are "errors" too, with code 0.

@@ -18,4 +18,4 @@ pub mod store;
 pub mod sync;
 pub mod world;
 
-pub use cli::run;
+pub use cli::{run, run_with};

@@ -46,7 +46,7 @@ fn initdb(
     durability: Durability,
 ) -> Result<(), PostgresError> {
     let mut command = account::command(&binaries.program("initdb"), account);
-    command.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums"]);
+    command.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]);
     if cfg!(target_os = "linux") {
         command.arg("--lc-ctype=C.UTF-8");
     }

@@ -1,0 +1,203 @@
+//! The cache: what is shown. Typed tables hold the server's rows with the unsettled changes laid over them; a
+//! side table keeps the server's own version of those rows that have any.
+//!
+//! Local writes leave the transaction open: the outbox makes them durable, and what the cache lost is laid over
+//! again at open. Two marks, written with every commit, tell how far the cache has seen the outbox.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::rows::{self, VersionedRow};
+use uuid::Uuid;
+
+use super::outbox::{RowKey, execute};
+use super::tables::table;
+use super::value::{self, Bound};
+use super::{fold, meta, tables};
+use crate::error::{Doing as _, Result};
+
+/// The schema of the tables that are not made from field tables, step by step.
+pub(super) const STEPS: &[&str] = &["
+    CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+    CREATE TABLE _base (
+        kind INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        is_gone INTEGER NOT NULL DEFAULT 0,
+        row BLOB NOT NULL,
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE _scope (
+        id BLOB PRIMARY KEY,
+        behind_seq INTEGER,
+        behind_kind INTEGER,
+        behind_row BLOB
+    ) WITHOUT ROWID;
+"];
+
+/// The version of rows that are not known to the server.
+pub(super) const LOCAL_ONLY: i64 = 0;
+/// The version of rows that a new download has not confirmed yet.
+pub(super) const UNCONFIRMED: i64 = -1;
+/// How many local writes one transaction takes at most: so many are laid over again after a crash.
+const WRITES_PER_COMMIT: u32 = 256;
+
+/// The open cache.
+pub(super) struct Cache {
+    pub(super) conn: Connection,
+    in_transaction: bool,
+    writes: u32,
+    /// The position of the outbox up to which changes are in the cache.
+    pub(super) applied: u64,
+    /// The position of the outbox up to which confirmations are in the cache.
+    pub(super) acked: u64,
+}
+
+/// A row and the server's version of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Base {
+    pub(super) seq: i64,
+    pub(super) row: Row,
+    /// Whether the server has taken it away meanwhile.
+    pub(super) is_gone: bool,
+}
+
+impl Cache {
+    /// Makes missing tables and reads the marks. Also returns whether rows may lack fields that are new here.
+    pub(super) fn load(conn: Connection) -> Result<(Self, bool)> {
+        fold::register(&conn)?;
+        execute(&conn, "BEGIN IMMEDIATE")?;
+        let grown = tables::make(&conn)?;
+        execute(&conn, "COMMIT")?;
+        let applied = meta::get::<i64>(&conn, "applied")?.unwrap_or(0) as u64;
+        let acked = meta::get::<i64>(&conn, "acked")?.unwrap_or(0) as u64;
+        Ok((Self { conn, in_transaction: false, writes: 0, applied, acked }, grown))
+    }
+
+    /// Opens the transaction unless it is open.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        if !self.in_transaction {
+            execute(&self.conn, "BEGIN IMMEDIATE")?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Commits the open transaction together with the marks.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        if self.in_transaction {
+            meta::set(&self.conn, "applied", self.applied as i64)?;
+            meta::set(&self.conn, "acked", self.acked as i64)?;
+            execute(&self.conn, "COMMIT")?;
+            self.in_transaction = false;
+            self.writes = 0;
+        }
+        Ok(())
+    }
+
+    /// Undoes the open transaction. Only for pages: local writes use a savepoint.
+    pub(super) fn roll_back(&mut self) {
+        // SQLite has rolled back by itself after some errors; then there is nothing to do.
+        let _ = execute(&self.conn, "ROLLBACK");
+        self.in_transaction = false;
+    }
+
+    /// Counts a local write and commits once there are many.
+    pub(super) fn wrote(&mut self) -> Result<()> {
+        self.writes += 1;
+        if self.writes >= WRITES_PER_COMMIT { self.commit() } else { Ok(()) }
+    }
+
+    /// Returns a row as it is shown, with its version.
+    pub(super) fn get(&self, key: RowKey) -> Result<Option<(i64, Row)>> {
+        let fields = key.0.def().fields;
+        let mut statement = self.prepare(&table(key.0).get)?;
+        let found = statement.query_row([key.1.as_bytes()], |sql_row| {
+            let values = fields.iter().enumerate();
+            let values = values.map(|(at, field)| value::read(sql_row.get_ref(at + 1)?, field.field_type));
+            Ok((sql_row.get(0)?, Row { id: key.1, values: values.collect::<rusqlite::Result<_>>()? }))
+        });
+        found.optional().doing("read a row")
+    }
+
+    /// Writes a row whatever is there.
+    pub(super) fn show(&self, kind: EntityKind, seq: i64, row: &Row) -> Result<()> {
+        let mut statement = self.prepare(&table(kind).replace)?;
+        bind_row(&mut statement, seq, row)?;
+        statement.raw_execute().doing("write a row")?;
+        Ok(())
+    }
+
+    /// Writes rows of one kind unless newer versions are there.
+    pub(super) fn upsert<'r>(&self, kind: EntityKind, rows: impl Iterator<Item = &'r VersionedRow>) -> Result<()> {
+        let mut statement = self.prepare(&table(kind).upsert)?;
+        for row in rows {
+            bind_row(&mut statement, row.seq as i64, &row.row)?;
+            statement.raw_execute().doing("write a row")?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row away.
+    pub(super) fn hide(&self, key: RowKey) -> Result<()> {
+        self.run(&table(key.0).delete, [key.1.as_bytes()])
+    }
+
+    /// Sets the version of a row whose content is right already.
+    pub(super) fn set_seq(&self, key: RowKey, seq: u64) -> Result<()> {
+        self.run(&table(key.0).set_seq, (key.1.as_bytes(), seq as i64))
+    }
+
+    /// Returns the server's version of a row: kept aside, or as shown when nothing was laid over it.
+    pub(super) fn base(&self, key: RowKey) -> Result<Option<Base>> {
+        const SQL: &str = "SELECT is_gone, row FROM _base WHERE kind = ?1 AND id = ?2";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read a row")?;
+        let kept = statement.query_row((key.0.number(), key.1.as_bytes()), |row| {
+            Ok((row.get::<_, bool>(0)?, rows::decode(row.get_ref(1)?.as_blob()?)))
+        });
+        if let Some((is_gone, decoded)) = kept.optional().doing("read a row")? {
+            let first = decoded?.rows.into_iter().next();
+            return Ok(first.map(|row| Base { seq: row.seq as i64, row: row.row, is_gone }));
+        }
+        let shown = self.get(key)?.filter(|(seq, _)| *seq != LOCAL_ONLY);
+        Ok(shown.map(|(seq, row)| Base { seq, row, is_gone: false }))
+    }
+
+    /// Keeps the server's version of a row aside.
+    pub(super) fn keep_base(&self, kind: EntityKind, base: &Base) -> Result<()> {
+        const SQL: &str = "INSERT INTO _base (kind, id, is_gone, row) VALUES (?1, ?2, ?3, ?4)
+                           ON CONFLICT (kind, id) DO UPDATE SET is_gone = excluded.is_gone, row = excluded.row";
+        let encoded = rows::encode(kind, &[VersionedRow { seq: base.seq.max(0) as u64, row: base.row.clone() }]);
+        self.run(SQL, (kind.number(), base.row.id.as_bytes(), base.is_gone, encoded))
+    }
+
+    /// Forgets the server's version of a row.
+    pub(super) fn drop_base(&self, key: RowKey) -> Result<()> {
+        self.run("DELETE FROM _base WHERE kind = ?1 AND id = ?2", (key.0.number(), key.1.as_bytes()))
+    }
+
+    /// Runs a statement with values through the statement cache.
+    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+        self.prepare(sql)?.execute(params).doing("write to the cache")?;
+        Ok(())
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.conn.prepare_cached(sql).doing("prepare a statement")
+    }
+}
+
+/// Returns the rows of a selection of [`Table::columns`].
+pub(super) fn read_row(sql_row: &rusqlite::Row<'_>, kind: EntityKind) -> rusqlite::Result<(i64, Row)> {
+    let id: Uuid = value::uuid_of(sql_row.get_ref(0)?)?;
+    let fields = kind.def().fields.iter().enumerate();
+    let values = fields.map(|(at, field)| value::read(sql_row.get_ref(at + 2)?, field.field_type));
+    Ok((sql_row.get(1)?, Row { id, values: values.collect::<rusqlite::Result<_>>()? }))
+}
+
+fn bind_row(statement: &mut CachedStatement<'_>, seq: i64, row: &Row) -> Result<()> {
+    statement.raw_bind_parameter(1, row.id.as_bytes()).doing("write a row")?;
+    statement.raw_bind_parameter(2, seq).doing("write a row")?;
+    for (at, field) in row.values.iter().enumerate() {
+        statement.raw_bind_parameter(at + 3, Bound(field)).doing("write a row")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Changes that the server kept: what became of them arrives as rows.
+
+use sync_protocol::code::HeldState;
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::rows::Rows;
+use sync_protocol::value::Value;
+
+use super::Inner;
+use super::change::ChangeState;
+use super::outbox::RowKey;
+use crate::error::Result;
+
+impl Inner {
+    /// Returns the held changes that the server has applied meanwhile. Those that it returned become rejected.
+    pub(super) fn apply_held_items(&mut self, rows: &[Rows], touched: &mut Vec<RowKey>) -> Result<Vec<u64>> {
+        let items = rows.iter().filter(|rows| rows.kind == Some(EntityKind::HeldItem));
+        let mut applied = Vec::new();
+        for item in items.flat_map(|rows| &rows.rows) {
+            let Some((position, state)) = self.resolution(&item.row) else { continue };
+            let held = self.overlay.in_state(ChangeState::Held);
+            let Some((_, key, _)) = held.into_iter().find(|(held, ..)| *held == position) else { continue };
+            touched.push(key);
+            if state == HeldState::Applied {
+                applied.push(position);
+            } else {
+                self.outbox.set_state(position, ChangeState::Rejected, None)?;
+                self.overlay.set_state(position, ChangeState::Rejected, 0);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Returns which change of this device an item is about, once the server has decided.
+    fn resolution(&self, item: &Row) -> Option<(u64, HeldState)> {
+        let def = EntityKind::HeldItem.def();
+        let state = HeldState::parse(item.get(def, "state").as_text()?);
+        let is_ours = item.get(def, "device_id").as_uuid() == Some(self.outbox.device)
+            && item.get(def, "incarnation").as_uuid() == Some(self.outbox.incarnation);
+        let Value::Int(number) = item.get(def, "mutation_no") else { return None };
+        let is_decided = matches!(state, HeldState::Applied | HeldState::Returned);
+        (is_ours && is_decided).then_some((self.outbox.offset + *number as u64, state))
+    }
+}

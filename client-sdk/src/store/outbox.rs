@@ -1,0 +1,271 @@
+//! The outbox: every change recorded here, numbered and chained, durable before anything is sent.
+//!
+//! Changes have a position that only grows. Within an incarnation the number on the wire is the position less
+//! an offset; a new incarnation moves the offset and starts the chain anew.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
+use sync_protocol::cbor::Malformed;
+use sync_protocol::entity::EntityKind;
+use sync_protocol::mutation::{ChainHash, Mutation};
+use uuid::Uuid;
+
+use super::change::{Answer, Change, ChangeState};
+use super::{meta, value};
+use crate::error::{Doing as _, Error, Result};
+use crate::world::World;
+
+/// The schema, step by step. Steps are never changed once they are released.
+pub(super) const STEPS: &[&str] = &["
+    CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+    CREATE TABLE change (
+        position INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,
+        row_id BLOB NOT NULL,
+        state INTEGER NOT NULL DEFAULT 0,
+        seq INTEGER NOT NULL DEFAULT 0,
+        group_no INTEGER,
+        captured_ms INTEGER NOT NULL,
+        answer TEXT,
+        prev_hash BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        payload BLOB NOT NULL
+    );
+    CREATE INDEX change_open ON change (state, position) WHERE state BETWEEN 2 AND 4;
+"];
+
+/// A row and its kind.
+pub(super) type RowKey = (EntityKind, Uuid);
+
+/// The open outbox.
+pub(super) struct Outbox {
+    pub(super) conn: Connection,
+    /// The device, the same for the life of the file.
+    pub(super) device: Uuid,
+    /// The incarnation that new changes belong to.
+    pub(super) incarnation: Uuid,
+    /// What to take from a position for the number on the wire.
+    pub(super) offset: u64,
+    /// The newest position.
+    pub(super) last: u64,
+    /// The chain at `last`.
+    pub(super) last_hash: ChainHash,
+    /// The position up to which the server has everything.
+    pub(super) acked: u64,
+}
+
+/// A change as it stands in the file, without its payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) position: u64,
+    pub(super) key: RowKey,
+    pub(super) state: ChangeState,
+    pub(super) seq: u64,
+}
+
+impl Outbox {
+    /// Reads where the outbox stands; names the device when the file is new.
+    pub(super) fn load(conn: Connection, world: &dyn World) -> Result<Self> {
+        let device = named_id(&conn, "device", world)?;
+        let incarnation = named_id(&conn, "incarnation", world)?;
+        let offset = meta::get::<i64>(&conn, "offset")?.unwrap_or(0) as u64;
+        let newest = conn.query_row("SELECT position, hash FROM change ORDER BY position DESC LIMIT 1", [], |row| {
+            Ok((row.get::<_, i64>(0)? as u64, hash_of(row.get_ref(1)?)?))
+        });
+        let (last, hash) = newest.optional().doing("read the outbox")?.unwrap_or((0, ChainHash::START));
+        let last_hash = if last > offset { hash } else { ChainHash::START };
+        let acked = acked(&conn)?;
+        Ok(Self { conn, device, incarnation, offset, last: last.max(offset), last_hash, acked })
+    }
+
+    /// Returns the number on the wire of a position; 0 when it belongs to an earlier incarnation.
+    pub(super) fn number(&self, position: u64) -> u64 {
+        position.saturating_sub(self.offset)
+    }
+
+    /// Appends a change inside the transaction that is open.
+    pub(super) fn append(&mut self, mutation: &Mutation) -> Result<u64> {
+        const SQL: &str = "INSERT INTO change (position, kind, row_id, group_no, captured_ms, prev_hash, hash, payload)
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let payload = mutation.encode();
+        let hash = self.last_hash.then(&payload);
+        let position = self.last + 1;
+        let mut statement = self.conn.prepare_cached(SQL).doing("record a change")?;
+        statement
+            .execute((
+                position as i64,
+                mutation.kind.number(),
+                mutation.row_id.as_bytes(),
+                mutation.group.map(|group| group as i64),
+                mutation.captured_at.0,
+                self.last_hash.0,
+                hash.0,
+                payload,
+            ))
+            .doing("record a change")?;
+        (self.last, self.last_hash) = (position, hash);
+        Ok(position)
+    }
+
+    /// Returns what was recorded at a position.
+    pub(super) fn mutation(&self, position: u64) -> Result<Mutation> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT payload FROM change WHERE position = ?1").doing("read a change")?;
+        let decoded = statement
+            .query_row([position as i64], |row| Ok(Mutation::decode(row.get_ref(0)?.as_blob()?)))
+            .doing("read a change")?;
+        Ok(decoded?)
+    }
+
+    /// Returns the changes after a position, oldest first.
+    pub(super) fn heads_after(&self, position: u64) -> Result<Vec<Head>> {
+        const SQL: &str = "SELECT position, kind, row_id, state, seq FROM change WHERE position > ?1 ORDER BY position";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
+        let heads = statement.query_map([position as i64], head).doing("read the outbox")?;
+        heads.collect::<rusqlite::Result<_>>().doing("read the outbox")
+    }
+
+    /// Returns the changes that are still laid over the server's rows, oldest first.
+    pub(super) fn open_heads(&self) -> Result<Vec<Head>> {
+        const SQL: &str = "SELECT position, kind, row_id, state, seq FROM change
+                           WHERE state BETWEEN 2 AND 4 AND position <= ?1";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
+        let heads = statement.query_map([self.acked as i64], head).doing("read the outbox")?;
+        let mut heads = heads.collect::<rusqlite::Result<Vec<_>>>().doing("read the outbox")?;
+        heads.sort_unstable_by_key(|head| head.position);
+        heads.extend(self.heads_after(self.acked)?);
+        Ok(heads)
+    }
+
+    /// Sets what became of one change.
+    pub(super) fn set_state(&self, position: u64, state: ChangeState, answer: Option<&Answer>) -> Result<()> {
+        const SQL: &str = "UPDATE change SET state = ?2, answer = coalesce(?3, answer) WHERE position = ?1";
+        let answer = answer.and_then(|answer| serde_json::to_string(answer).ok());
+        let mut statement = self.conn.prepare_cached(SQL).doing("record an answer")?;
+        statement.execute((position as i64, state.number(), answer)).doing("record an answer")?;
+        Ok(())
+    }
+
+    /// Returns the changes in a state, oldest first.
+    pub(super) fn changes(&self, state: ChangeState, limit: u32) -> Result<Vec<Change>> {
+        const OPEN: &str = "SELECT position, state, answer, payload FROM change
+                            WHERE state = ?1 AND state BETWEEN 2 AND 4 ORDER BY position LIMIT ?2";
+        const PENDING: &str = "SELECT position, state, answer, payload FROM change
+                               WHERE position > ?3 AND state = ?1 ORDER BY position LIMIT ?2";
+        let read = |row: &SqlRow<'_>| Ok(change(row));
+        let list: Vec<Result<Change>> = if state == ChangeState::Pending {
+            let mut statement = self.conn.prepare_cached(PENDING).doing("list changes")?;
+            let rows = statement.query_map((0, limit, self.acked as i64), read).doing("list changes")?;
+            rows.collect::<rusqlite::Result<_>>().doing("list changes")?
+        } else {
+            let mut statement = self.conn.prepare_cached(OPEN).doing("list changes")?;
+            let rows = statement.query_map((state.number(), limit), read).doing("list changes")?;
+            rows.collect::<rusqlite::Result<_>>().doing("list changes")?
+        };
+        list.into_iter().collect()
+    }
+
+    /// Returns how many changes are in a state in which something is still to happen.
+    pub(super) fn count(&self, state: ChangeState) -> Result<u64> {
+        const SQL: &str = "SELECT count(*) FROM change WHERE state = ?1 AND state BETWEEN 2 AND 4";
+        let mut statement = self.conn.prepare_cached(SQL).doing("count changes")?;
+        let count = statement.query_row([state.number()], |row| row.get::<_, i64>(0)).doing("count changes")?;
+        Ok(count as u64)
+    }
+
+    /// Returns when the oldest pending change was recorded.
+    pub(super) fn oldest_pending_ms(&self) -> Result<Option<i64>> {
+        let sql = "SELECT captured_ms FROM change WHERE position > ?1 ORDER BY position LIMIT 1";
+        let mut statement = self.conn.prepare_cached(sql).doing("read the outbox")?;
+        statement.query_row([self.acked as i64], |row| row.get(0)).optional().doing("read the outbox")
+    }
+
+    /// Returns the chain at a position of this incarnation.
+    pub(super) fn hash_at(&self, position: u64) -> Result<Option<ChainHash>> {
+        if position <= self.offset {
+            return Ok((position == self.offset).then_some(ChainHash::START));
+        }
+        let mut statement =
+            self.conn.prepare_cached("SELECT hash FROM change WHERE position = ?1").doing("read the outbox")?;
+        let hash = statement.query_row([position as i64], |row| hash_of(row.get_ref(0)?));
+        hash.optional().doing("read the outbox")
+    }
+
+    /// Runs `work` in one transaction, which is durable when this returns.
+    pub(super) fn durably<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin()?;
+        match work(self) {
+            Ok(value) => self.commit().map(|()| value),
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn begin(&self) -> Result<()> {
+        execute(&self.conn, "BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn commit(&self) -> Result<()> {
+        execute(&self.conn, "COMMIT")
+    }
+
+    pub(super) fn roll_back(&self) {
+        // SQLite has rolled back by itself after some errors; then there is nothing to do.
+        let _ = execute(&self.conn, "ROLLBACK");
+    }
+}
+
+/// Runs a statement without values through the statement cache.
+pub(super) fn execute(conn: &Connection, sql: &'static str) -> Result<()> {
+    conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).doing(sql)?;
+    Ok(())
+}
+
+/// Finds the newest position that is not pending, from the end.
+fn acked(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT position FROM change WHERE state <> 0 ORDER BY position DESC LIMIT 1";
+    let found = conn.query_row(sql, [], |row| row.get::<_, i64>(0)).optional().doing("read the outbox")?;
+    Ok(found.unwrap_or(0) as u64)
+}
+
+fn named_id(conn: &Connection, name: &str, world: &dyn World) -> Result<Uuid> {
+    if let Some(bytes) = meta::get::<[u8; 16]>(conn, name)? {
+        return Ok(Uuid::from_bytes(bytes));
+    }
+    let id = world.new_id();
+    meta::set(conn, name, id.as_bytes())?;
+    Ok(id)
+}
+
+fn head(row: &SqlRow<'_>) -> rusqlite::Result<Head> {
+    let number = row.get::<_, u16>(1)?;
+    let kind = EntityKind::from_number(number).ok_or(rusqlite::types::FromSqlError::OutOfRange(i64::from(number)))?;
+    Ok(Head {
+        position: row.get::<_, i64>(0)? as u64,
+        key: (kind, value::uuid_of(row.get_ref(2)?)?),
+        state: ChangeState::from_number(row.get(3)?),
+        seq: row.get::<_, i64>(4)? as u64,
+    })
+}
+
+fn change(row: &SqlRow<'_>) -> Result<Change> {
+    let part = |at: usize| row.get_ref(at).doing("read a change");
+    let position = part(0)?.as_i64().map_err(rusqlite::Error::from).doing("read a change")?;
+    let state = part(1)?.as_i64().map_err(rusqlite::Error::from).doing("read a change")?;
+    let answer = part(2)?.as_str_or_null().map_err(rusqlite::Error::from).doing("read a change")?;
+    let payload = part(3)?.as_blob().map_err(rusqlite::Error::from).doing("read a change")?;
+    let answer = answer.map(serde_json::from_str).transpose();
+    Ok(Change {
+        change_id: position as u64,
+        state: ChangeState::from_number(state),
+        mutation: Mutation::decode(payload)?,
+        answer: answer.map_err(|error| Error::Malformed(Malformed(error.to_string())))?,
+    })
+}
+
+pub(super) fn hash_of(value: ValueRef<'_>) -> rusqlite::Result<ChainHash> {
+    let bytes = value.as_blob()?;
+    bytes.try_into().map(ChainHash).map_err(|_| rusqlite::types::FromSqlError::InvalidType.into())
+}

@@ -1,0 +1,121 @@
+//! What is laid over the server's rows: the changes of each row that the server has not settled. In memory,
+//! loaded from the outbox at open.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sync_protocol::mutation::{Mutation, Op};
+use uuid::Uuid;
+
+use super::change::ChangeState;
+use super::outbox::{Outbox, RowKey};
+use crate::error::Result;
+
+/// One change of a row.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) position: u64,
+    pub(super) state: ChangeState,
+    /// For an accepted change: the version of the row that has it.
+    pub(super) seq: u64,
+    op: Op,
+    /// The version that the person had seen of each field that it touches.
+    bases: Vec<(usize, u64)>,
+}
+
+/// The changes of every row that has any.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    rows: HashMap<RowKey, Vec<Layer>>,
+    by_position: BTreeMap<u64, RowKey>,
+}
+
+impl Overlay {
+    /// Reads the overlay from the outbox.
+    pub(super) fn load(outbox: &Outbox) -> Result<Self> {
+        let mut overlay = Self::default();
+        for head in outbox.open_heads()? {
+            if head.state.is_laid_over() {
+                overlay.push(head.position, head.state, head.seq, &outbox.mutation(head.position)?);
+            }
+        }
+        Ok(overlay)
+    }
+
+    /// Lays a change over its row.
+    pub(super) fn push(&mut self, position: u64, state: ChangeState, seq: u64, mutation: &Mutation) {
+        let bases = match mutation.op {
+            Op::Patch => mutation.patch.iter().map(|(at, _)| (*at, mutation.base_of(*at))).collect(),
+            Op::Put | Op::Delete => Vec::new(),
+        };
+        let key = (mutation.kind, mutation.row_id);
+        self.rows.entry(key).or_default().push(Layer { position, state, seq, op: mutation.op, bases });
+        self.by_position.insert(position, key);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn contains(&self, key: RowKey) -> bool {
+        !self.rows.is_empty() && self.rows.contains_key(&key)
+    }
+
+    /// Returns the changes of a row, oldest first.
+    pub(super) fn layers(&self, key: RowKey) -> &[Layer] {
+        self.rows.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns every row with changes.
+    pub(super) fn keys(&self) -> Vec<RowKey> {
+        self.rows.keys().copied().collect()
+    }
+
+    /// Returns the changes in a state: position, row, and the version that is waited for.
+    pub(super) fn in_state(&self, state: ChangeState) -> Vec<(u64, RowKey, u64)> {
+        let layers = self.rows.iter().flat_map(|(key, layers)| layers.iter().map(move |layer| (*key, layer)));
+        layers.filter(|(_, layer)| layer.state == state).map(|(key, layer)| (layer.position, key, layer.seq)).collect()
+    }
+
+    /// Returns the version of a field that the person had seen when the field was first touched in the chain of
+    /// unsettled changes, `None` when no such change touches it. Later versions were hidden by the change.
+    pub(super) fn first_base(&self, key: RowKey, field: usize) -> Option<u64> {
+        self.layers(key).iter().find_map(|layer| match layer.op {
+            Op::Put => Some(0),
+            Op::Patch | Op::Delete => layer.bases.iter().find(|(at, _)| *at == field).map(|(_, seq)| *seq),
+        })
+    }
+
+    /// Sets the state of a change, and takes it off its row when it is settled.
+    pub(super) fn set_state(&mut self, position: u64, state: ChangeState, seq: u64) {
+        let Some(key) = self.by_position.get(&position) else { return };
+        if !state.is_laid_over() {
+            return self.remove(position);
+        }
+        let layers = self.rows.entry(*key).or_default();
+        if let Some(layer) = layers.iter_mut().find(|layer| layer.position == position) {
+            (layer.state, layer.seq) = (state, seq);
+        }
+    }
+
+    /// Takes a change off its row.
+    pub(super) fn remove(&mut self, position: u64) {
+        let Some(key) = self.by_position.remove(&position) else { return };
+        if let Some(layers) = self.rows.get_mut(&key) {
+            layers.retain(|layer| layer.position != position);
+            if layers.is_empty() {
+                self.rows.remove(&key);
+            }
+        }
+    }
+
+    /// Returns how a row stands: the state of its change that most needs a look.
+    pub(super) fn row_state(&self, kind: sync_protocol::entity::EntityKind, id: Uuid) -> Option<ChangeState> {
+        let states = self.layers((kind, id)).iter().map(|layer| layer.state);
+        states.max_by_key(|state| match state {
+            ChangeState::Rejected => 3,
+            ChangeState::Held => 2,
+            ChangeState::Pending => 1,
+            ChangeState::Accepted | ChangeState::Confirmed | ChangeState::Settled => 0,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! Bringing the cache to where the outbox is: after a crash, and after the cache was made anew.
+
+use std::collections::BTreeMap;
+
+use super::Inner;
+use super::cache::{Base, LOCAL_ONLY};
+use super::change::ChangeState;
+use super::outbox::{Head, RowKey};
+use super::write::laid_over;
+use crate::error::Result;
+
+impl Inner {
+    /// Lays over the cache what the outbox has and the cache lost. Returns how many rows were touched.
+    pub(super) fn repair(&mut self) -> Result<u64> {
+        let mut rows: BTreeMap<RowKey, Vec<Head>> = BTreeMap::new();
+        let (applied, acked) = (self.cache.applied, self.cache.acked);
+        for head in self.outbox.heads_after(acked.min(applied))? {
+            let is_answered = head.position <= self.outbox.acked;
+            if head.position > applied || (is_answered && head.position > acked) {
+                rows.entry(head.key).or_default().push(head);
+            }
+        }
+        let count = rows.len() as u64;
+        self.cache.begin()?;
+        for (key, heads) in rows {
+            self.repair_row(key, &heads)?;
+        }
+        self.refresh_answered()?;
+        self.settle_what_came()?;
+        (self.cache.applied, self.cache.acked) = (self.outbox.last, self.outbox.acked);
+        self.load_conflicts()?;
+        self.cache.commit()?;
+        Ok(count)
+    }
+
+    /// Starts a cache that was made anew: the server sends again what it has, so that only unsettled changes
+    /// count. Rows that were changed, not created, appear when they arrive.
+    pub(super) fn start_cache(&mut self) -> Result<()> {
+        self.cache.begin()?;
+        for key in self.overlay.keys() {
+            self.refresh(key)?;
+        }
+        (self.cache.applied, self.cache.acked) = (self.outbox.last, self.outbox.acked);
+        self.cache.commit()
+    }
+
+    fn repair_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
+        let base = self.cache.base(key)?;
+        let mut seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
+        let is_gone = base.as_ref().is_some_and(|base| base.is_gone);
+        let mut row = base.map(|base| base.row);
+        let confirmed = |head: &&Head| head.state == ChangeState::Confirmed && head.position > self.cache.acked;
+        for head in heads.iter().filter(confirmed) {
+            // A version that came from the server already holds what was confirmed before it.
+            if head.seq as i64 > seq {
+                row = laid_over(row, &self.outbox.mutation(head.position)?);
+                seq = head.seq as i64;
+            }
+        }
+        match row {
+            Some(row) => self.cache.keep_base(key.0, &Base { seq, row, is_gone })?,
+            None => {
+                self.cache.drop_base(key)?;
+                self.cache.hide(key)?;
+            }
+        }
+        self.refresh(key)
+    }
+
+    /// Shows the rows of held, rejected and accepted changes anew: the crash may have come while one of them was
+    /// being settled.
+    fn refresh_answered(&mut self) -> Result<()> {
+        let states = [ChangeState::Held, ChangeState::Rejected, ChangeState::Accepted];
+        let answered: Vec<_> = states.into_iter().flat_map(|state| self.overlay.in_state(state)).collect();
+        answered.into_iter().try_for_each(|(_, key, _)| self.refresh(key))
+    }
+
+    /// Takes accepted changes off rows that had arrived before the crash.
+    fn settle_what_came(&mut self) -> Result<()> {
+        let mut touched = Vec::new();
+        let settled = self.accepted_up_to(self.cursor()?.seq, &mut touched);
+        settled.iter().for_each(|position| self.overlay.remove(*position));
+        touched.into_iter().try_for_each(|key| self.refresh(key))?;
+        self.settle(&settled)
+    }
+}

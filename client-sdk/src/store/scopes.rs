@@ -1,0 +1,174 @@
+//! Where the device stands: the cursor, the scopes that it holds, and how far each of them is.
+
+use std::collections::HashSet;
+
+use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::entity::{EntityKind, OFFICE_SCOPE};
+use sync_protocol::field::ScopeRule;
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::wire::Scopes;
+use uuid::Uuid;
+
+use super::cache::UNCONFIRMED;
+use super::{Inner, Store, meta, value};
+use crate::error::{Doing as _, Result};
+
+impl Store {
+    /// Takes the list of scopes that the device may hold. Rows of others are dropped, except those with
+    /// unsettled changes; new scopes start at the beginning. Returns whether anything changed.
+    pub fn apply_scopes(&self, scopes: &Scopes) -> Result<bool> {
+        let mut inner = self.inner.lock();
+        inner.cache.commit()?;
+        inner.cache.begin()?;
+        let changed = inner.take_scopes(scopes);
+        if changed.is_err() {
+            inner.cache.roll_back();
+        }
+        inner.cache.commit()?;
+        drop(inner);
+        self.notify_shown();
+        changed
+    }
+
+    /// Forgets how far the device is, because the server has another history: everything is fetched again. Rows
+    /// stay shown until then; those that do not come again are dropped at the end. The outbox is not touched.
+    pub fn start_over(&self) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.cache.commit()?;
+        inner.cache.begin()?;
+        let outcome = inner.unconfirm_everything();
+        if outcome.is_err() {
+            inner.cache.roll_back();
+        }
+        inner.cache.commit()?;
+        outcome
+    }
+}
+
+impl Inner {
+    pub(super) fn cursor(&self) -> Result<Cursor> {
+        let conn = &self.cache.conn;
+        let epoch = meta::get::<[u8; 16]>(conn, "epoch")?.unwrap_or_default();
+        let seq = meta::get::<i64>(conn, "cursor_seq")?.unwrap_or(0);
+        let chain = meta::get::<[u8; 16]>(conn, "chain")?.unwrap_or_default();
+        Ok(Cursor { epoch: Uuid::from_bytes(epoch), seq: seq as u64, chain: ChainHash(chain) })
+    }
+
+    pub(super) fn set_cursor(&self, cursor: &Cursor) -> Result<()> {
+        let conn = &self.cache.conn;
+        meta::set(conn, "epoch", cursor.epoch.as_bytes())?;
+        meta::set(conn, "cursor_seq", cursor.seq as i64)?;
+        meta::set(conn, "chain", cursor.chain.0)
+    }
+
+    /// Returns every scope that the device holds.
+    pub(super) fn scopes(&self) -> Result<Vec<Uuid>> {
+        self.ids("SELECT id FROM _scope", [])
+    }
+
+    /// Returns the scopes that are behind the cursor and how far they are.
+    pub(super) fn behind(&self) -> Result<Vec<(Uuid, Position)>> {
+        const SQL: &str = "SELECT id, behind_seq, behind_kind, behind_row FROM _scope WHERE behind_seq IS NOT NULL";
+        let mut statement = self.cache.prepare(SQL)?;
+        let behind = statement.query_map([], |row| {
+            let position = Position {
+                seq: row.get::<_, i64>(1)? as u64,
+                kind: row.get(2)?,
+                row_id: value::uuid_of(row.get_ref(3)?)?,
+            };
+            Ok((value::uuid_of(row.get_ref(0)?)?, position))
+        });
+        behind.and_then(Iterator::collect).doing("read the scopes")
+    }
+
+    /// Sets which scopes are behind; all others have everything up to the cursor.
+    pub(super) fn set_behind(&self, behind: &[(Uuid, Position)]) -> Result<()> {
+        self.cache.run(
+            "UPDATE _scope SET behind_seq = NULL, behind_kind = NULL, behind_row = NULL WHERE behind_seq IS NOT NULL",
+            [],
+        )?;
+        behind.iter().try_for_each(|(scope, position)| self.put_scope(*scope, Some(position)))
+    }
+
+    fn put_scope(&self, scope: Uuid, behind: Option<&Position>) -> Result<()> {
+        const SQL: &str = "INSERT INTO _scope (id, behind_seq, behind_kind, behind_row) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (id) DO UPDATE SET behind_seq = excluded.behind_seq,
+                behind_kind = excluded.behind_kind, behind_row = excluded.behind_row";
+        let seq = behind.map(|position| position.seq as i64);
+        let kind = behind.map(|position| position.kind);
+        self.cache.run(SQL, (scope.as_bytes(), seq, kind, behind.map(|position| *position.row_id.as_bytes())))
+    }
+
+    fn take_scopes(&mut self, scopes: &Scopes) -> Result<bool> {
+        let held: HashSet<Uuid> = self.scopes()?.into_iter().collect();
+        let granted: HashSet<Uuid> = scopes.scopes.iter().copied().collect();
+        for scope in granted.difference(&held) {
+            self.put_scope(*scope, Some(&Position::default()))?;
+        }
+        let left: Vec<Uuid> = held.difference(&granted).copied().collect();
+        for scope in &left {
+            self.cache.run("DELETE FROM _scope WHERE id = ?1", [scope.as_bytes()])?;
+            self.drop_scope(*scope)?;
+        }
+        if !left.is_empty() {
+            self.load_conflicts()?;
+        }
+        Ok(held != granted)
+    }
+
+    fn drop_scope(&mut self, scope: Uuid) -> Result<()> {
+        let programme = self.outbox.account()?.map(|account| account.programme);
+        for kind in EntityKind::ALL {
+            let def = kind.def();
+            let ids = match (def.scope, def.scope_column()) {
+                (_, Some(column)) => {
+                    let sql = format!("SELECT id FROM \"{}\" WHERE \"{column}\" = ?1", def.name);
+                    self.ids(&sql, [scope.as_bytes()])?
+                }
+                (ScopeRule::Programme, None) if programme == Some(scope) => self.all_ids(def.name)?,
+                (ScopeRule::Office, None) if scope == OFFICE_SCOPE => self.all_ids(def.name)?,
+                _ => continue,
+            };
+            self.drop_rows(*kind, &ids)?;
+        }
+        Ok(())
+    }
+
+    fn all_ids(&self, table: &str) -> Result<Vec<Uuid>> {
+        self.ids(&format!("SELECT id FROM \"{table}\""), [])
+    }
+
+    fn unconfirm_everything(&mut self) -> Result<()> {
+        for kind in EntityKind::ALL {
+            let name = kind.def().name;
+            self.cache.run(&format!("UPDATE \"{name}\" SET seq = {UNCONFIRMED} WHERE seq > 0"), [])?;
+        }
+        for key in self.overlay.keys() {
+            if let Some(base) = self.cache.base(key)? {
+                self.cache.keep_base(key.0, &super::cache::Base { seq: 0, ..base })?;
+            }
+        }
+        self.cache.run("DELETE FROM _scope", [])?;
+        self.set_cursor(&Cursor::default())?;
+        meta::set(&self.cache.conn, "is_sweeping", true)
+    }
+
+    /// Asks for all rows once more, because this version knows more about them. The cursor stays.
+    pub(super) fn refetch_scopes(&self) -> Result<()> {
+        self.scopes()?.into_iter().try_for_each(|scope| self.put_scope(scope, Some(&Position::default())))
+    }
+
+    /// Drops what did not come again after [`Store::start_over`].
+    pub(super) fn sweep(&mut self) -> Result<()> {
+        if !meta::get::<bool>(&self.cache.conn, "is_sweeping")?.unwrap_or(false) {
+            return Ok(());
+        }
+        for kind in EntityKind::ALL {
+            let sql = format!("SELECT id FROM \"{}\" WHERE seq = {UNCONFIRMED}", kind.def().name);
+            let ids = self.ids(&sql, [])?;
+            self.drop_rows(*kind, &ids)?;
+        }
+        self.load_conflicts()?;
+        meta::remove(&self.cache.conn, "is_sweeping")
+    }
+}

@@ -1,0 +1,147 @@
+//! What a sync session needs from the store: where the device stands, and what is to be pushed.
+
+use sync_protocol::cursor::{Cursor, scopes_hash};
+use sync_protocol::id::DeviceId;
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::wire::{Hello, OutboxSummary, PROTOCOL, Push};
+
+use super::change::ChangeState;
+use super::{Store, outbox};
+use crate::error::{Doing as _, Result};
+
+/// The most mutations of one push frame.
+const PUSH_MUTATIONS: usize = 500;
+/// The most bytes of one push frame.
+const PUSH_BYTES: usize = 1 << 20;
+/// The most mutations of one request.
+const REQUEST_MUTATIONS: usize = 2_000;
+
+/// Where the device stands, as the sync machine needs to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncView {
+    /// The newest number recorded.
+    pub last_no: u64,
+    /// The number up to which the server has everything.
+    pub acked_no: u64,
+    /// The cursor.
+    pub cursor: Cursor,
+    /// Whether there are tokens.
+    pub is_signed_in: bool,
+}
+
+/// A change on its way into a push frame.
+struct Outgoing {
+    group: Option<i64>,
+    hash: ChainHash,
+    payload: Vec<u8>,
+}
+
+impl Store {
+    /// Returns where the device stands.
+    pub fn sync_view(&self) -> Result<SyncView> {
+        let is_signed_in = self.tokens()?.is_some();
+        let inner = self.inner.lock();
+        Ok(SyncView {
+            last_no: inner.outbox.number(inner.outbox.last),
+            acked_no: inner.outbox.number(inner.outbox.acked),
+            cursor: inner.cursor()?,
+            is_signed_in,
+        })
+    }
+
+    /// Returns the first message of a request.
+    pub fn hello(&self, app: &str, wait_ms: u32) -> Result<Hello> {
+        let now = self.world().now();
+        let mut inner = self.inner.lock();
+        inner.cache.commit()?;
+        let scopes = inner.scopes()?;
+        let pending = inner.outbox.last - inner.outbox.acked;
+        let oldest_ms = inner.outbox.oldest_pending_ms()?.map_or(0, |at| (now.0 - at).max(0) as u64);
+        let rejected = inner.outbox.count(ChangeState::Rejected)? as u32;
+        Ok(Hello {
+            protocol: PROTOCOL,
+            app: app.to_owned(),
+            device: DeviceId(inner.outbox.device),
+            incarnation: inner.outbox.incarnation,
+            cursor: inner.cursor()?,
+            scopes_hash: scopes_hash(&scopes),
+            scope_count: scopes.len() as u32,
+            behind: inner.behind()?,
+            outbox: OutboxSummary { pending: pending as u32, rejected, oldest_ms },
+            wall_clock: now,
+            wait_ms,
+        })
+    }
+
+    /// Returns what to push in one request: frames of at most 500 changes or 1 MiB, 2,000 changes in all. A group
+    /// is never cut, so that the server can apply it whole.
+    pub fn pushes(&self) -> Result<Vec<Push>> {
+        let inner = self.inner.lock();
+        let outbox = &inner.outbox;
+        let Some(prev_hash) = outbox.hash_at(outbox.acked)? else { return Ok(Vec::new()) };
+        let outgoing = outgoing(outbox)?;
+        let mut pushes = Vec::new();
+        let (mut first_no, mut prev_hash) = (outbox.number(outbox.acked) + 1, prev_hash);
+        let mut rest = outgoing.as_slice();
+        let mut left = REQUEST_MUTATIONS;
+        while !rest.is_empty() && left > 0 {
+            let (frame, more) = rest.split_at(frame_length(rest));
+            pushes.push(Push {
+                first_no,
+                prev_hash,
+                mutations: frame.iter().map(|change| change.payload.clone()).collect(),
+            });
+            first_no += frame.len() as u64;
+            prev_hash = frame.last().map_or(prev_hash, |change| change.hash);
+            left = left.saturating_sub(frame.len());
+            rest = more;
+        }
+        Ok(pushes)
+    }
+}
+
+/// Reads a little more than a request holds, so that the last group is seen whole in all but odd cases.
+fn outgoing(outbox: &outbox::Outbox) -> Result<Vec<Outgoing>> {
+    const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
+    let limit = (REQUEST_MUTATIONS + PUSH_MUTATIONS) as i64;
+    let rows = statement.query_map((outbox.acked as i64, limit), |row| {
+        Ok(Outgoing { group: row.get(0)?, hash: outbox::hash_of(row.get_ref(1)?)?, payload: row.get(2)? })
+    });
+    rows.and_then(Iterator::collect).doing("read the outbox")
+}
+
+/// Returns how many changes go into the next frame. A group larger than a frame gets a frame of its own.
+fn frame_length(changes: &[Outgoing]) -> usize {
+    let mut bytes = 0;
+    let fits = changes.iter().take(PUSH_MUTATIONS).take_while(|change| {
+        bytes += change.payload.len();
+        bytes <= PUSH_BYTES
+    });
+    let length = fits.count().max(1);
+    let cuts_group =
+        |at: usize| changes.get(at).is_some_and(|next| next.group.is_some() && next.group == changes[at - 1].group);
+    let whole = (1..=length).rev().find(|at| !cuts_group(*at));
+    whole.unwrap_or_else(|| (length..changes.len()).find(|at| !cuts_group(*at)).unwrap_or(changes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(groups: &[Option<i64>]) -> Vec<Outgoing> {
+        let change = |group: &Option<i64>| Outgoing { group: *group, hash: ChainHash::START, payload: vec![0; 10] };
+        groups.iter().map(change).collect()
+    }
+
+    #[test]
+    fn a_frame_ends_at_its_limits_and_never_inside_a_group() {
+        assert_eq!(frame_length(&changes(&[None; 700])), 500);
+        let mut groups = vec![None; 498];
+        groups.extend([Some(1); 5]);
+        assert_eq!(frame_length(&changes(&groups)), 498);
+        assert_eq!(frame_length(&changes(&[Some(1); 600])), 600);
+        let large = (0..3).map(|_| Outgoing { group: None, hash: ChainHash::START, payload: vec![0; 600_000] });
+        assert_eq!(frame_length(&large.collect::<Vec<_>>()), 1);
+    }
+}

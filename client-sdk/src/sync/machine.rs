@@ -1,0 +1,433 @@
+//! The decisions of sync: what happened goes in, what to do comes out. No clock, no random, no I/O.
+
+mod backoff;
+
+use sync_protocol::wire::{Checkpoint, Demand, End, History, Message, PROTOCOL, PushResult, Scopes, Welcome};
+
+use crate::store::{Page, SyncView};
+
+/// After so many answers that bring nothing although more was promised, the server counts as failing.
+const STALLS: u32 = 3;
+/// The most rows that may stand before a checkpoint, which bounds the memory.
+const PAGE_ROWS: usize = 50_000;
+/// A poll that ends sooner than this part of the agreed time, without news, is not repeated at once.
+const QUICK_POLL_PART: u64 = 5;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Something suggests to sync now: the start, a tap, the network coming back, a sign-in.
+    Wake,
+    /// Something was recorded on the device.
+    Recorded,
+    /// A message of the response arrived.
+    Frame(Message),
+    /// The response ended as it should.
+    Ended,
+    /// The request or a refresh of the tokens failed.
+    Failed(Failure),
+    /// There are new tokens.
+    TokenRefreshed,
+    /// The server no longer accepts the device's tokens.
+    TokenRefused,
+    /// The time that was asked for has passed.
+    Timer,
+    /// The person or the application stops it.
+    Cancel,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The server was not reached, or the response broke off.
+    #[error("{0}")]
+    Offline(String),
+    /// Something else than the server answered: a sign-in page of a network, a proxy.
+    #[error("something else than the server answered: {0}")]
+    NotOurServer(String),
+    /// The token is not accepted.
+    #[error("the token is not accepted")]
+    Unauthorised,
+    /// The server asks to come back later.
+    #[error("the server is busy")]
+    Busy {
+        /// When to come back at the earliest.
+        after_ms: u64,
+    },
+    /// The server refuses to talk.
+    #[error("{code}: {message}")]
+    Fault {
+        /// The stable code.
+        code: String,
+        /// What the server says.
+        message: String,
+    },
+    /// The device's own storage fails.
+    #[error("the storage fails: {0}")]
+    Storage(String),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Send a request.
+    Request {
+        /// Whether to push what is pending.
+        push: bool,
+        /// How long the server may wait for news.
+        wait_ms: u32,
+    },
+    /// Drop the request that is under way.
+    Abort,
+    /// Apply rows and the place that they lead to.
+    ApplyPage(Page),
+    /// Take the answer to a push.
+    ApplyResult(PushResult),
+    /// Take the list of scopes.
+    ApplyScopes(Scopes),
+    /// Forget how far the device is.
+    StartOver,
+    /// Make everything from this number on pending again.
+    Rewind(u64),
+    /// Number what is pending under a new incarnation.
+    NewIncarnation,
+    /// Get new tokens.
+    RefreshToken,
+    /// Come back with [`Event::Timer`].
+    Schedule {
+        /// After this time.
+        after_ms: u64,
+    },
+    /// Tell whoever watches.
+    Notify(Notice),
+}
+
+/// What a watcher is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Rows arrived.
+    Received {
+        /// Rows sent so far in this session.
+        rows: u64,
+        /// Rows expected at its start.
+        expected: u64,
+    },
+    /// Everything is on both sides.
+    Complete,
+    /// It did not work now; it is tried again.
+    Waiting {
+        /// Why.
+        failure: Failure,
+        /// After this time.
+        after_ms: u64,
+    },
+    /// The person has to sign in. Everything local goes on.
+    NeedsSignIn,
+    /// It was stopped.
+    Stopped,
+}
+
+/// Where the device and its surroundings stand when an event is handled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StateView {
+    /// Where the store stands.
+    pub store: SyncView,
+    /// A random number, for the spread of retries.
+    pub random: u64,
+    /// A clock that nobody sets.
+    pub uptime_ms: u64,
+}
+
+impl StateView {
+    fn has_pending(&self) -> bool {
+        self.store.last_no > self.store.acked_no
+    }
+}
+
+/// The state of sync.
+#[derive(Debug)]
+pub struct Machine {
+    phase: Phase,
+    /// How long the server may wait for news; 0 when one complete sync is wanted.
+    wait_ms: u32,
+    /// Failures in a row.
+    failures: u32,
+    /// Answers in a row that brought nothing although more was promised.
+    stalls: u32,
+    /// Whether the tokens were refreshed since the last welcome.
+    has_refreshed: bool,
+    /// Whether everything was on both sides after the last session.
+    is_up_to_date: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Running(Run),
+    Refreshing,
+    Waiting,
+    NeedsSignIn,
+}
+
+/// A request under way.
+#[derive(Debug, Default)]
+struct Run {
+    started_ms: u64,
+    pushes: bool,
+    wait_ms: u32,
+    is_welcome: bool,
+    has_advanced: bool,
+    is_complete: bool,
+    retry_after_ms: u64,
+    end: Option<End>,
+    rows: Vec<sync_protocol::rows::Rows>,
+    gone: Vec<sync_protocol::rows::Gone>,
+}
+
+type Commands = Vec<Command>;
+
+impl Machine {
+    /// Returns a machine that rests. With `wait_ms` 0 it rests again after one complete sync.
+    pub fn new(wait_ms: u32) -> Self {
+        Self { phase: Phase::Idle, wait_ms, failures: 0, stalls: 0, has_refreshed: false, is_up_to_date: false }
+    }
+
+    /// Returns whether nothing is under way or planned.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::NeedsSignIn)
+    }
+
+    /// Returns what to do about an event.
+    pub fn handle(&mut self, event: Event, view: &StateView) -> Commands {
+        match event {
+            Event::Wake if matches!(self.phase, Phase::Running(_) | Phase::Refreshing) => Vec::new(),
+            Event::Wake => self.start(view),
+            Event::Timer if matches!(self.phase, Phase::Waiting | Phase::Idle) => self.start(view),
+            Event::Timer => Vec::new(),
+            Event::Recorded => self.recorded(view),
+            Event::Frame(message) => self.frame(message, view),
+            Event::Ended => self.ended(view),
+            Event::Failed(failure) => self.failed(failure, view),
+            Event::TokenRefreshed => self.start(view),
+            Event::TokenRefused => self.needs_sign_in(),
+            Event::Cancel => {
+                self.phase = Phase::Idle;
+                vec![Command::Abort, Command::Notify(Notice::Stopped)]
+            }
+        }
+    }
+
+    fn start(&mut self, view: &StateView) -> Commands {
+        if !view.store.is_signed_in {
+            return self.needs_sign_in();
+        }
+        let push = view.has_pending();
+        let wait_ms = if push || !self.is_up_to_date { 0 } else { self.wait_ms };
+        self.phase =
+            Phase::Running(Run { started_ms: view.uptime_ms, pushes: push, wait_ms, ..Run::default() });
+        vec![Command::Request { push, wait_ms }]
+    }
+
+    fn needs_sign_in(&mut self) -> Commands {
+        self.phase = Phase::NeedsSignIn;
+        vec![Command::Notify(Notice::NeedsSignIn)]
+    }
+
+    /// Waiting for news is given up for a push. Nothing else is: what runs is followed by a push anyway, and
+    /// while the server cannot be reached, recording something does not help.
+    fn recorded(&mut self, view: &StateView) -> Commands {
+        match &self.phase {
+            Phase::Idle => self.start(view),
+            Phase::Running(run) if run.wait_ms > 0 && run.rows.is_empty() => {
+                let mut commands = vec![Command::Abort];
+                commands.extend(self.start(view));
+                commands
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn frame(&mut self, message: Message, view: &StateView) -> Commands {
+        let Phase::Running(run) = &mut self.phase else { return Vec::new() };
+        match (run.is_welcome, message) {
+            (_, Message::Fault(fault)) => {
+                self.failed(Failure::Fault { code: fault.code, message: fault.message }, view)
+            }
+            (_, Message::Skipped(_)) => Vec::new(),
+            (false, Message::Welcome(welcome)) => self.welcomed(&welcome, view),
+            (true, Message::PushResult(result)) => run.answered(result, view),
+            (true, Message::Scopes(scopes)) => {
+                run.has_advanced = true;
+                vec![Command::ApplyScopes(scopes)]
+            }
+            (true, Message::Rows(rows)) => {
+                run.rows.push(rows);
+                self.check_page(view)
+            }
+            (true, Message::Gone(gone)) => {
+                run.gone.push(gone);
+                self.check_page(view)
+            }
+            (true, Message::Checkpoint(checkpoint)) => run.page(checkpoint, view),
+            (true, Message::End(end)) => {
+                run.end = Some(end);
+                Vec::new()
+            }
+            (_, unexpected) => {
+                let message = format!("{} came at the wrong place", name_of(&unexpected));
+                self.failed(Failure::Fault { code: "BAD_ORDER".to_owned(), message }, view)
+            }
+        }
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome, view: &StateView) -> Commands {
+        if welcome.protocol != PROTOCOL {
+            let message = format!("the server speaks version {}, this application {PROTOCOL}", welcome.protocol);
+            return self.failed(Failure::Fault { code: "PROTOCOL_VERSION".to_owned(), message }, view);
+        }
+        self.has_refreshed = false;
+        let Phase::Running(run) = &mut self.phase else { return Vec::new() };
+        run.is_welcome = true;
+        let mut commands = Vec::new();
+        if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
+            run.has_advanced = true;
+            commands.push(Command::StartOver);
+        }
+        // With a push, its result says what to do.
+        if !run.pushes && welcome.last_no > view.store.last_no {
+            commands.push(Command::NewIncarnation);
+        } else if !run.pushes && welcome.last_no < view.store.acked_no {
+            commands.push(Command::Rewind(welcome.last_no + 1));
+        }
+        commands
+    }
+
+    fn check_page(&mut self, view: &StateView) -> Commands {
+        let Phase::Running(run) = &self.phase else { return Vec::new() };
+        let rows: usize = run.rows.iter().map(|rows| rows.rows.len()).sum();
+        let gone: usize = run.gone.iter().map(|gone| gone.rows.len()).sum();
+        if rows + gone <= PAGE_ROWS {
+            return Vec::new();
+        }
+        let message = format!("more than {PAGE_ROWS} rows came without a checkpoint");
+        self.failed(Failure::Fault { code: "PAGE_TOO_LARGE".to_owned(), message }, view)
+    }
+
+    fn ended(&mut self, view: &StateView) -> Commands {
+        let Phase::Running(run) = &mut self.phase else { return Vec::new() };
+        let run = std::mem::take(run);
+        let Some(end) = &run.end else {
+            return self.failed(Failure::Offline("the response broke off".to_owned()), view);
+        };
+        self.failures = 0;
+        let retry_after_ms = run.retry_after_ms.max(u64::from(end.retry_after_ms));
+        let is_done = run.is_complete && !end.more && !view.has_pending();
+        self.is_up_to_date = is_done;
+        if run.has_advanced || is_done {
+            self.stalls = 0;
+        } else {
+            self.stalls += 1;
+        }
+        if retry_after_ms > 0 {
+            return self.wait(retry_after_ms, Failure::Busy { after_ms: retry_after_ms });
+        }
+        if !is_done && self.stalls >= STALLS {
+            self.stalls = 0;
+            return self.failed(Failure::Offline("the server promises more and sends nothing".to_owned()), view);
+        }
+        if is_done { self.rest(&run, view) } else { self.start(view) }
+    }
+
+    /// Everything is on both sides: wait for news, or rest.
+    fn rest(&mut self, run: &Run, view: &StateView) -> Commands {
+        let mut commands = vec![Command::Notify(Notice::Complete)];
+        let quick_ms = u64::from(run.wait_ms) / QUICK_POLL_PART;
+        let took_ms = view.uptime_ms.saturating_sub(run.started_ms);
+        if self.wait_ms == 0 {
+            self.phase = Phase::Idle;
+        } else if run.wait_ms > 0 && !run.has_advanced && took_ms < quick_ms {
+            // A server or proxy that does not wait would otherwise be asked without a pause.
+            self.phase = Phase::Waiting;
+            commands.push(Command::Schedule { after_ms: quick_ms });
+        } else {
+            commands.extend(self.start(view));
+        }
+        commands
+    }
+
+    fn failed(&mut self, failure: Failure, view: &StateView) -> Commands {
+        if matches!(self.phase, Phase::Idle | Phase::NeedsSignIn) {
+            return Vec::new();
+        }
+        if failure == Failure::Unauthorised {
+            return self.unauthorised();
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.is_up_to_date = false;
+        let after_ms = backoff::delay_ms(&failure, self.failures, view.random);
+        self.wait(after_ms, failure)
+    }
+
+    fn unauthorised(&mut self) -> Commands {
+        if self.has_refreshed {
+            return self.needs_sign_in();
+        }
+        self.has_refreshed = true;
+        self.phase = Phase::Refreshing;
+        vec![Command::RefreshToken]
+    }
+
+    fn wait(&mut self, after_ms: u64, failure: Failure) -> Commands {
+        self.phase = Phase::Waiting;
+        vec![Command::Abort, Command::Notify(Notice::Waiting { failure, after_ms }), Command::Schedule { after_ms }]
+    }
+}
+
+impl Run {
+    fn answered(&mut self, result: PushResult, view: &StateView) -> Commands {
+        self.has_advanced |= result.upto_no > view.store.acked_no;
+        let demand = result.demand;
+        let mut commands = vec![Command::ApplyResult(result)];
+        match demand {
+            Some(Demand::ResendFrom(number)) => {
+                self.has_advanced = true;
+                commands.push(Command::Rewind(number));
+            }
+            Some(Demand::NewIncarnation) => {
+                self.has_advanced = true;
+                commands.push(Command::NewIncarnation);
+            }
+            Some(Demand::Retry { after_ms }) => self.retry_after_ms = u64::from(after_ms),
+            None => {}
+        }
+        commands
+    }
+
+    fn page(&mut self, checkpoint: Checkpoint, view: &StateView) -> Commands {
+        self.is_complete |= checkpoint.cursor.is_some();
+        let moves = checkpoint.cursor.is_some_and(|cursor| cursor != view.store.cursor);
+        self.has_advanced |= moves || !self.rows.is_empty() || !self.gone.is_empty();
+        let received =
+            Notice::Received { rows: checkpoint.rows_sent, expected: checkpoint.rows_expected };
+        let page = Page { rows: std::mem::take(&mut self.rows), gone: std::mem::take(&mut self.gone), checkpoint };
+        vec![Command::ApplyPage(page), Command::Notify(received)]
+    }
+}
+
+fn name_of(message: &Message) -> &'static str {
+    match message {
+        Message::Hello(_) => "a greeting",
+        Message::Push(_) => "a push",
+        Message::Welcome(_) => "a second welcome",
+        Message::PushResult(_) => "a result",
+        Message::Scopes(_) => "a list of scopes",
+        Message::Rows(_) | Message::Gone(_) => "a row",
+        Message::Checkpoint(_) => "a checkpoint",
+        Message::End(_) => "the end",
+        Message::Fault(_) => "a fault",
+        Message::Skipped(_) => "an unknown frame",
+    }
+}
+
+#[cfg(test)]
+mod tests;
