@@ -1,5 +1,7 @@
 //! The client that an application opens: one folder, one person, one server.
 
+mod network;
+
 use std::sync::Arc;
 
 use sync_protocol::code::Locale;
@@ -7,12 +9,14 @@ use sync_protocol::id::UserId;
 use sync_protocol::time::Date;
 use uuid::Uuid;
 
+use crate::account::AccountClient;
 use crate::api::Rules;
 use crate::api::error::ApiResult;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::key::KeyProvider;
 use crate::store::{OpenReport, Store, StoreOptions, SyncStatus};
+use crate::sync::{HttpTransport, Syncer};
 use crate::world::{SharedWorld, SystemWorld};
 
 /// What a client is opened with.
@@ -43,7 +47,8 @@ impl ClientConfig {
 pub struct Client {
     pub(crate) store: Arc<Store>,
     pub(crate) rules: Arc<Rules>,
-    pub(crate) config: Arc<Config>,
+    account: Arc<AccountClient>,
+    syncer: Arc<Syncer>,
 }
 
 /// How things stand, for a line on the screen.
@@ -68,7 +73,10 @@ impl Client {
         let rules = Arc::new(Rules::new(locale));
         let options = StoreOptions { folder: config.folder.clone(), keys, world, validator: rules.clone() };
         let store = Arc::new(Store::open(options)?);
-        Ok(Self { store, rules, config: Arc::new(config) })
+        let account = Arc::new(AccountClient::new(&config, store.clone())?);
+        let transport = Arc::new(HttpTransport::new(&config)?);
+        let syncer = Syncer::new(store.clone(), transport, account.clone(), config.app, config.wait_ms);
+        Ok(Self { store, rules, account, syncer: Arc::new(syncer) })
     }
 
     /// Returns what was found and repaired at the opening. Tell the person when something was saved from a damaged

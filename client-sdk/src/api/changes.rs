@@ -124,8 +124,11 @@ mod tests {
         let exact = text_of(&answer("REJECT_RULE", Some("START_BEFORE_REGISTRATION")), Locale::En);
         assert!(exact.starts_with("The job starts before the enterprise was registered (2020-01-15)."));
         let general = text_of(&answer("REJECT_RULE", Some("RULE_OF_2031")), Locale::En);
-        assert_eq!(general, "The change breaks rule I19 in “First day of work” (limit: 2020-01-15). \
-                             Correct the field and send it again.");
+        assert_eq!(
+            general,
+            "The change breaks rule I19 in “First day of work” (limit: 2020-01-15). \
+                             Correct the field and send it again."
+        );
         assert_eq!(text_of(&answer("REJECT_MOON", None), Locale::En), "REJECT_MOON");
     }
 }

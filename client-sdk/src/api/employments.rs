@@ -153,9 +153,7 @@ fn fill(writer: &mut Writer<'_, '_>, position: &Position, start_on: Date) -> Res
 
 fn vacate(writer: &mut Writer<'_, '_>, position: PositionId) -> Result<()> {
     let holders: Vec<Employment> = writer.children("position_id", position)?;
-    let holds = |employment: &Employment| {
-        employment.end_on.is_none() && employment.status != EmploymentStatus::Voided
-    };
+    let holds = |employment: &Employment| employment.end_on.is_none() && employment.status != EmploymentStatus::Voided;
     if !holders.iter().any(holds) && writer.get::<Position>(position)?.status == PositionStatus::Filled {
         writer.edit(position, |position: &mut Position| position.status = PositionStatus::Vacant)?;
     }

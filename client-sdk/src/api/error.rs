@@ -14,7 +14,7 @@ impl ApiError {
     /// Returns what to do, in English, where the message itself does not say it.
     pub const fn hint(&self) -> Option<&'static str> {
         match self.kind {
-            ApiErrorKind::Refused => Some("Put the named fields right and record again; nothing was recorded."),
+            ApiErrorKind::Refused => Some("Put the named fields right and try again; this step was not recorded."),
             ApiErrorKind::NotFound => Some("Sync, then look again; the record may have left your area."),
             ApiErrorKind::Offline => Some("Go on working; sync again where there is a signal."),
             ApiErrorKind::NeedsSignIn => Some("Enrol this device with your address and password."),

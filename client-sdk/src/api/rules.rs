@@ -59,8 +59,7 @@ impl Rules {
 
 impl Validator for Rules {
     fn check(&self, proposal: Proposal<'_>, lookup: &dyn Lookup) -> Result<Vec<Refusal>> {
-        let (hard, soft): (Vec<_>, Vec<_>) =
-            violations(proposal, lookup)?.into_iter().partition(Violation::is_hard);
+        let (hard, soft): (Vec<_>, Vec<_>) = violations(proposal, lookup)?.into_iter().partition(Violation::is_hard);
         self.warnings.lock().extend(soft.iter().map(|violation| self.warning(violation)));
         Ok(hard.iter().map(|violation| self.refusal(violation)).collect())
     }

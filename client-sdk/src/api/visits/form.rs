@@ -83,7 +83,8 @@ impl Visits<'_> {
             let computed = self.computed(&visit, &question)?;
             for item in self.items(&visit, &question)? {
                 let about = (question.code.as_str(), item.as_ref().map(|item| item.id));
-                let find = |answers: &[ChecklistAnswer]| answers.iter().find(|answer| subject(answer) == about).cloned();
+                let find =
+                    |answers: &[ChecklistAnswer]| answers.iter().find(|answer| subject(answer) == about).cloned();
                 sheet.push(VisitQuestion {
                     answer: find(&answers),
                     previous: find(&previous).and_then(|answer| answer.value),
