@@ -365,6 +365,46 @@ fn what_the_server_lost_is_sent_again() {
 }
 
 #[test]
+fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = |days: i64| {
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
+        Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap()
+    };
+    let store = open(folder.path());
+    for n in 1..=3 {
+        put(&store, finding(n, 9, "a"));
+    }
+    let all = answer(&store, 5, true, Vec::new());
+    store.apply_result(&all).unwrap();
+    drop(store);
+    let kept = |store: &Store| store.inner.lock().outbox.heads_after(0).unwrap().len();
+    assert_eq!(kept(&later(29)), 3);
+    let store = later(31);
+    assert_eq!(kept(&store), 1);
+    put(&store, finding(4, 9, "b"));
+    assert_eq!(store.pushes().unwrap()[0].first_no, 4);
+    // A server that lost even what is no longer kept gets the rest under another incarnation.
+    store.rewind(1).unwrap();
+    let push = &store.pushes().unwrap()[0];
+    assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));
+}
+
+#[test]
+fn a_cache_that_is_newer_than_the_outbox_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "a"));
+    store.close().unwrap();
+    for name in ["outbox.db", "outbox.db-wal", "outbox.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    let store = open(folder.path());
+    assert!(store.report().new_cache);
+    assert_eq!(shown(&store, 1), None, "a row is shown that nobody will ever send");
+}
+
+#[test]
 fn an_answer_about_other_changes_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
