@@ -69,6 +69,7 @@ impl Store {
     /// Records changes. They are durable, and shown, when this returns `Ok`; otherwise nothing has happened.
     ///
     /// The whole batch costs one write to the disk. Needs a device that is enrolled: the author is bound here.
+    /// Inside `work`, read through the batch: the store itself is locked until it returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
         let author = inner.outbox.author()?.ok_or(Error::NeedsSignIn)?;
