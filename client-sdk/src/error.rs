@@ -118,6 +118,9 @@ pub enum Error {
         /// What the server says.
         message: String,
     },
+    /// The device's storage failed while syncing.
+    #[error("the storage failed: {0}")]
+    Storage(String),
     /// The person or the application stopped it.
     #[error("cancelled")]
     Cancelled,
@@ -204,7 +207,7 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let kind = kind_of(&error);
         let message = match (&error, kind) {
-            (Error::Sqlite { .. }, _) => {
+            (Error::Sqlite { .. } | Error::Storage(_), _) => {
                 tracing::error!(%error, "storage failed");
                 "The device's storage failed. Free some space and restart the application.".to_owned()
             }
@@ -234,6 +237,7 @@ fn kind_of(error: &Error) -> ApiErrorKind {
         | Error::File { .. }
         | Error::Key(KeyError::Lost(_))
         | Error::WrongKey { .. }
+        | Error::Storage(_)
         | Error::OldSqlite(_) => ApiErrorKind::Storage,
         Error::Cancelled => ApiErrorKind::Cancelled,
     }

@@ -11,5 +11,6 @@ mod worker;
 
 pub use driver::{Progress, SyncOptions, SyncReport, Syncer, Watcher};
 pub use http::HttpTransport;
+pub(crate) use http::{client as http_client, offline, refusal};
 pub use machine::{Failure, Notice};
 pub use transport::{Exchange, TokenKeeper, Transport};

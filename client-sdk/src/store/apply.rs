@@ -63,11 +63,12 @@ impl Inner {
     /// Returns the changes that the page settles; they leave the overlay once the page is committed.
     fn apply_in_transaction(&mut self, page: &Page, now_ms: i64) -> Result<Vec<u64>> {
         let mut touched = Vec::new();
-        for rows in &page.rows {
-            self.apply_rows(rows, &mut touched)?;
-        }
+        // A row that moved between two scopes of the device may come as gone and as a row: the row counts.
         for gone in &page.gone {
             self.apply_gone(gone, &mut touched)?;
+        }
+        for rows in &page.rows {
+            self.apply_rows(rows, &mut touched)?;
         }
         let mut settled = self.settled_by(&touched)?;
         settled.extend(self.apply_held_items(&page.rows, &mut touched)?);

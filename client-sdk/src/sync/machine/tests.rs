@@ -3,9 +3,11 @@ use sync_protocol::id::UserId;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::Rows;
 use sync_protocol::time::Timestamp;
+use sync_protocol::wire::{Checkpoint, Demand, End, Fault, PushResult};
 use uuid::Uuid;
 
 use super::*;
+use crate::store::SyncView;
 
 const OURS: Cursor = Cursor { epoch: Uuid::from_u128(5), seq: 10, chain: ChainHash::START };
 
@@ -228,4 +230,19 @@ fn a_cancelled_session_can_be_started_again() {
     assert_eq!(machine.handle(Event::Cancel, &view(0, 0))[0], Command::Abort);
     assert!(machine.handle(end(), &view(0, 0)).is_empty());
     assert!(matches!(machine.handle(Event::Wake, &view(0, 0))[0], Command::Request { .. }));
+}
+
+#[test]
+fn a_server_with_trouble_is_asked_again_when_it_says() {
+    let mut machine = Machine::new(0);
+    machine.handle(Event::Wake, &view(0, 0));
+    let fault = |code: &str| {
+        Event::Frame(Message::Fault(Fault { code: code.to_owned(), message: String::new(), request_id: String::new() }))
+    };
+    let busy = End { retry_after_ms: 9_000, more: false };
+    let events = vec![welcome(0, History::Same), Event::Frame(Message::End(busy)), fault("UNAVAILABLE")];
+    let commands = run(&mut machine, &view(0, 0), events).pop().unwrap();
+    assert_eq!(commands.last(), Some(&Command::Schedule { after_ms: 9_499 }));
+    machine.handle(Event::Timer, &view(0, 0));
+    assert_eq!(machine.handle(fault("UNAUTHENTICATED"), &view(0, 0)), [Command::RefreshToken]);
 }
