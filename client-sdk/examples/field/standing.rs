@@ -65,7 +65,7 @@ fn print_changes(session: &Session, heading: Key, changes: &[ChangeItem]) {
     say!("{}: {}", session.text(heading), changes.len());
     for change in changes {
         let label = |field: &&'static str| field_label(field, session.locale()).unwrap_or(field);
-        let fields: Vec<&str> = change.fields.iter().map(|field| label(field)).collect();
+        let fields: Vec<&str> = change.fields.iter().map(label).collect();
         let at = show::minute(change.recorded_at);
         say!("  #{}  {at}  {} {}: {}", change.change_id, change.kind.def().name, end(change.row_id), fields.join(", "));
         if let Some(answer) = &change.answer {
