@@ -144,10 +144,11 @@ fn ask_conclusion(session: &Session, visit: VisitId) -> Result<()> {
 }
 
 fn ask_signature(session: &Session, visit: VisitId) -> Result<()> {
-    if shown(session, visit)?.is_none_or(|visit| visit.is_signed() || visit.signature_refusal_note.is_some()) {
+    let visits = session.client.visits();
+    let is_refused = shown(session, visit)?.is_none_or(|visit| visit.signature_refusal_note.is_some());
+    if is_refused || visits.signature_holds(visit)? {
         return Ok(());
     }
-    let visits = session.client.visits();
     if let Some(name) = prompt::optional(session.text(Key::Signer))? {
         let role = prompt::optional(session.text(Key::RoleOf))?.unwrap_or_else(|| "–".to_owned());
         visits.sign(visit, &name, &role)?;

@@ -5,7 +5,7 @@ use sync_protocol::entity::{ChecklistAnswer, Entity as _, EntityKind, Question, 
 use sync_protocol::form;
 use sync_protocol::id::VisitId;
 use sync_protocol::message::MessageKey;
-use sync_protocol::rule::{Violation, signed_content};
+use sync_protocol::rule::{Violation, signature_holds, signed_content};
 use sync_protocol::time::{Date, Timestamp};
 use sync_protocol::validate::FIELD;
 use uuid::Uuid;
@@ -56,6 +56,13 @@ impl Visits<'_> {
                 visit.signature_refusal_note = None;
             })
         })
+    }
+
+    /// Returns whether the visit is signed and still says what was signed. Otherwise ask for a new signature.
+    pub fn signature_holds(&self, visit: VisitId) -> ApiResult<bool> {
+        let signed = self.0.require::<Visit>(visit)?.data;
+        let (answers, findings) = (self.0.children("visit_id", visit)?, self.0.children("visit_id", visit)?);
+        Ok(signature_holds(&signed, &answers, &findings, &self.0.children("visit_id", visit)?))
     }
 
     /// Records why nobody signed.

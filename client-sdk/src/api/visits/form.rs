@@ -81,7 +81,7 @@ impl Visits<'_> {
         for question in self.form_of(&visit)? {
             let is_asked = form::asked(&question, &answers);
             let computed = self.computed(&visit, &question)?;
-            for item in self.items(&visit, &question)? {
+            for item in self.items(&visit, &question, &answers)? {
                 let about = (question.code.as_str(), item.as_ref().map(|item| item.id));
                 let find =
                     |answers: &[ChecklistAnswer]| answers.iter().find(|answer| subject(answer) == about).cloned();
@@ -155,12 +155,12 @@ impl Visits<'_> {
     }
 
     /// Returns what a question is repeated over; one `None` for a question that is asked once.
-    fn items(&self, visit: &Visit, question: &Question) -> Result<Vec<Option<Item>>> {
+    fn items(&self, visit: &Visit, question: &Question, answers: &[ChecklistAnswer]) -> Result<Vec<Option<Item>>> {
         let enterprise = visit.enterprise_id;
         let items = match question.repeat_over {
             None | Some(RepeatOver::Unknown) => return Ok(vec![None]),
             Some(RepeatOver::Positions) => positions(self.0.children("enterprise_id", enterprise)?),
-            Some(RepeatOver::OpenActions) => actions(visit.id, self.0.children("enterprise_id", enterprise)?),
+            Some(RepeatOver::OpenActions) => actions(visit.id, self.0.children("enterprise_id", enterprise)?, answers),
             // The things themselves are not recorded as rows: the sample is answered as a whole.
             Some(RepeatOver::Items) => return Ok(vec![None]),
         };
@@ -199,10 +199,10 @@ fn positions(mut positions: Vec<Position>) -> Vec<Item> {
     positions.iter().map(|position| Item { id: position.id.0, label: label(position) }).collect()
 }
 
-/// Returns the actions of earlier visits that are open, or that were answered and done just now.
-fn actions(visit: VisitId, mut actions: Vec<FollowUpAction>) -> Vec<Item> {
-    let is_followed = |status| matches!(status, ActionStatus::Open | ActionStatus::Done);
-    actions.retain(|action| action.visit_id != visit && is_followed(action.status));
+/// Returns the actions of earlier visits that are open, or that were answered during this one.
+fn actions(visit: VisitId, mut actions: Vec<FollowUpAction>, answers: &[ChecklistAnswer]) -> Vec<Item> {
+    let is_answered = |action: &FollowUpAction| answers.iter().any(|answer| answer.item_id == Some(action.id.0));
+    actions.retain(|action| action.visit_id != visit && (action.status == ActionStatus::Open || is_answered(action)));
     actions.sort_by_key(|action| (action.due_on, action.id));
     let label = |action: &FollowUpAction| format!("{} ({})", action.text, action.due_on);
     actions.iter().map(|action| Item { id: action.id.0, label: label(action) }).collect()
