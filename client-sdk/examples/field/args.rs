@@ -68,7 +68,11 @@ pub(crate) enum Command {
     /// Send what was recorded and fetch what is new.
     ///
     /// Can be interrupted anywhere; the next sync goes on from there.
-    Sync,
+    Sync {
+        /// Stay in sync until Ctrl-C: what you record elsewhere is sent at once, what the office changes arrives.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Show today's visits, unfinished ones and overdue actions.
     Today,
     /// Show the enterprises that you look after, or those in which each word is found.
@@ -192,6 +196,10 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Correct the job record of who holds a position; also puts right what the office has refused.
+    ///
+    /// Example: field job correct P-004 --start 2026-11-09
+    Correct(CorrectOptions),
     /// Record a month of a job: hours worked, whether the wage was paid.
     ///
     /// Example: field job month P-004 2026-10-01 --hours 160 --paid
@@ -220,6 +228,21 @@ pub(crate) struct RecordOptions {
     /// A document proves that the person belongs to a vulnerable group.
     #[arg(long)]
     pub(crate) vulnerable: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorrectOptions {
+    /// The code of the position.
+    pub(crate) position: String,
+    /// The name of the person.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The first day of work.
+    #[arg(long)]
+    pub(crate) start: Option<Date>,
+    /// Contracted hours a week.
+    #[arg(long)]
+    pub(crate) hours: Option<rust_decimal::Decimal>,
 }
 
 #[derive(Debug, Args)]

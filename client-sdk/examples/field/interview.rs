@@ -20,6 +20,14 @@ enum Step {
     Stop,
 }
 
+/// What the person typed at a question.
+enum Typed {
+    Reply(Reply),
+    Again,
+    Skip,
+    Stop,
+}
+
 /// Puts every open question. Returns whether the end was reached; otherwise the person stopped.
 pub(crate) fn run(session: &Session, visit: VisitId) -> Result<bool> {
     say!("{}", session.text(Key::Keys));
@@ -73,32 +81,41 @@ fn print_question(session: &Session, question: &VisitQuestion, (at, of): (usize,
 
 fn ask(session: &Session, visit: VisitId, question: &VisitQuestion) -> Result<Step> {
     loop {
-        let Some(typed) = prompt::line("        ")? else { return Ok(Step::Stop) };
-        let reply = match typed.as_str() {
-            "" => return Ok(Step::Skipped),
-            "q" => return Ok(Step::Stop),
-            "?" => {
-                say!("        {}", session.text(Key::Keys));
-                continue;
-            }
-            "-" => match prompt::optional(session.text(Key::WhyNot))? {
-                Some(reason) => Reply::NotApplicable(reason),
-                None => continue,
-            },
-            typed => match answer::parse(&question.question, typed, session.today()) {
-                Some(value) => Reply::Value(value),
-                None => {
-                    let expected = answer::expected(&question.question, session.locale());
-                    say!("        {}: {expected}", session.text(Key::NotUnderstood));
-                    continue;
-                }
-            },
+        let reply = match read(session, question)? {
+            Typed::Reply(reply) => reply,
+            Typed::Again => continue,
+            Typed::Skip => return Ok(Step::Skipped),
+            Typed::Stop => return Ok(Step::Stop),
         };
         match save(session, visit, question, reply) {
             Ok(()) => return Ok(Step::Answered),
             Err(error) if error.kind == ApiErrorKind::Refused => say!("        {}", told(&error)),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+fn read(session: &Session, question: &VisitQuestion) -> Result<Typed> {
+    let Some(typed) = prompt::line("        ")? else { return Ok(Typed::Stop) };
+    match typed.as_str() {
+        "" => Ok(Typed::Skip),
+        "q" => Ok(Typed::Stop),
+        "?" => {
+            say!("        {}", session.text(Key::Keys));
+            Ok(Typed::Again)
+        }
+        "-" => {
+            let reason = prompt::optional(session.text(Key::WhyNot))?;
+            Ok(reason.map_or(Typed::Again, |reason| Typed::Reply(Reply::NotApplicable(reason))))
+        }
+        typed => Ok(match answer::parse(&question.question, typed, session.today()) {
+            Some(value) => Typed::Reply(value.into()),
+            None => {
+                let expected = answer::expected(&question.question, session.locale());
+                say!("        {}: {expected}", session.text(Key::NotUnderstood));
+                Typed::Again
+            }
+        }),
     }
 }
 

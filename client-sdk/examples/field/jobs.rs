@@ -4,10 +4,11 @@ use anyhow::{Result, bail};
 use client_sdk::api::employments::NewEmployment;
 use client_sdk::api::job_status::Month;
 use sync_protocol::code::{AbsenceKind, ContractType, EndReason};
+use sync_protocol::entity::Employment;
 use sync_protocol::id::EnterpriseId;
 use sync_protocol::time::Date;
 
-use crate::args::{JobCommand, MonthOptions, RecordOptions};
+use crate::args::{CorrectOptions, JobCommand, MonthOptions, RecordOptions};
 use crate::session::Session;
 use crate::texts::Key;
 use crate::{pick, prompt, show};
@@ -17,6 +18,7 @@ pub(crate) fn run(session: &Session, command: JobCommand) -> Result<()> {
         JobCommand::List { enterprise } => list(session, &enterprise),
         JobCommand::Record(options) => record(session, options),
         JobCommand::End { position, on, reason } => end(session, &position, on, &reason),
+        JobCommand::Correct(options) => correct(session, options),
         JobCommand::Month(options) => month(session, options),
     }
 }
@@ -33,7 +35,7 @@ fn list(session: &Session, enterprise: &str) -> Result<()> {
             Some(held) => {
                 let (mark, vulnerable) = (show::mark(held.state), if held.is_vulnerable { "◆" } else { " " });
                 say!(
-                    "{line} {mark} {vulnerable} {}  {} h ({})  {} →",
+                    "{line} {mark} {vulnerable} {}  {} h ({:.2})  {} →",
                     held.holder_name,
                     held.weekly_hours,
                     held.fte,
@@ -56,7 +58,7 @@ fn record(session: &Session, options: RecordOptions) -> Result<()> {
     };
     let job = session.client.employments().record(new)?;
     say!(
-        "{}: {} {} → {}  {} h = {}",
+        "{}: {} {} → {}  {} h = {:.2}",
         session.text(Key::JobRecorded),
         position.code,
         position.title,
@@ -75,6 +77,25 @@ fn end(session: &Session, position: &str, on: Date, reason: &str) -> Result<()> 
     say!("{}: {} ({})", session.text(Key::JobEnded), ended.holder_name, on);
     show::warnings(session, &ended.warnings);
     print_wise(session, ended.enterprise_id)
+}
+
+fn correct(session: &Session, options: CorrectOptions) -> Result<()> {
+    let holder = pick::holder(session, &options.position)?;
+    let job = session.client.edit(holder.id, |job: &mut Employment| {
+        job.holder_name = options.name.unwrap_or(std::mem::take(&mut job.holder_name));
+        job.start_on = options.start.unwrap_or(job.start_on);
+        job.weekly_hours = options.hours.unwrap_or(job.weekly_hours);
+    })?;
+    say!(
+        "{}: {}  {} →  {} h = {:.2}",
+        session.text(Key::JobCorrected),
+        job.holder_name,
+        job.start_on,
+        job.weekly_hours,
+        job.fte
+    );
+    show::warnings(session, &job.warnings);
+    print_wise(session, job.enterprise_id)
 }
 
 fn month(session: &Session, options: MonthOptions) -> Result<()> {

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
 fn run(session: &Session, command: Command) -> Result<()> {
     match command {
         Command::Enrol(options) => network::enrol(session, options),
-        Command::Sync => network::sync(session),
+        Command::Sync { watch: false } => network::sync(session),
+        Command::Sync { watch: true } => network::watch(session),
         Command::Today => lists::today(session),
         Command::Enterprises { words } => lists::enterprises(session, &words.join(" ")),
         Command::Visit(command) => visits::run(session, command),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use client_sdk::account::Enrolment;
-use client_sdk::sync::{Progress, SyncReport};
+use client_sdk::sync::{Notice, Progress, SyncReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::EnrolOptions;
-use crate::prompt;
 use crate::session::Session;
 use crate::texts::Key;
+use crate::{prompt, show};
 
 pub(crate) fn enrol(session: &Session, options: EnrolOptions) -> Result<()> {
     let password = match options.password {
@@ -36,17 +36,34 @@ pub(crate) fn sync(session: &Session) -> Result<()> {
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len}")?.progress_chars("━╸ "));
     bar.enable_steady_tick(Duration::from_millis(100));
     let shown = bar.clone();
-    let watcher = Arc::new(move |progress| show(&shown, progress));
-    let interrupted = async {
-        // Without a handler, the interruption ends the program, which is as safe.
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    let outcome = runtime()?.block_on(session.client.sync(Some(watcher), interrupted));
+    let watcher = Arc::new(move |progress| show_progress(&shown, progress));
+    let outcome = runtime()?.block_on(session.client.sync(Some(watcher), interrupted()));
     bar.finish_and_clear();
     tell(session, &outcome?)
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
+pub(crate) fn watch(session: &Session) -> Result<()> {
+    say!("{}", session.text(Key::Watching));
+    let runtime = runtime()?;
+    let client = &session.client;
+    Ok(runtime.block_on(client.connected(None, interrupted(), |notice| tell_notice(session, notice)))?)
+}
+
+fn tell_notice(session: &Session, notice: &Notice) {
+    match notice {
+        Notice::Complete => say!("✓ {}", session.text(Key::UpToDate)),
+        Notice::Waiting { after_ms, .. } => say!("… {} {}", session.text(Key::Waiting), show::duration(*after_ms)),
+        Notice::NeedsSignIn => say!("✗ field enrol"),
+        Notice::Received { .. } | Notice::Stopped => {}
+    }
+}
+
+/// Waits for Ctrl-C. Without a handler, it ends the program, which is as safe.
+async fn interrupted() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn show_progress(bar: &ProgressBar, progress: Progress) {
     bar.set_length(progress.rows_expected.max(progress.rows) + progress.to_push.max(progress.pushed));
     bar.set_position(progress.rows + progress.pushed);
 }

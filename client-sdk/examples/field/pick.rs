@@ -1,7 +1,8 @@
 //! What people name: an enterprise by its code or name, a visit by the end of its identifier.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use client_sdk::api::Record;
+use client_sdk::store::RowState;
 use sync_protocol::code::VisitStatus;
 use sync_protocol::entity::{Employment, Enterprise, Entity, FollowUpAction, Position, Visit};
 use uuid::Uuid;
@@ -37,14 +38,13 @@ pub(crate) fn position(session: &Session, code: &str) -> Result<Record<Position>
     session.client.positions().by_code(code)?.ok_or_else(|| not_here(session, code))
 }
 
-/// Finds the job record of whoever holds a position now.
+/// Finds the job record of whoever holds a position now; one that the office refused goes before the others.
 pub(crate) fn holder(session: &Session, code: &str) -> Result<Record<Employment>> {
     let position = position(session, code)?;
-    let employments = session.client.employments().of(position.enterprise_id)?;
-    let holder =
-        employments.into_iter().find(|employment| employment.position_id == position.id && employment.end_on.is_none());
-    let Some(holder) = holder else { bail!("{}: {}", position.code, session.text(Key::NoHolder)) };
-    Ok(holder)
+    let mut employments = session.client.employments().of(position.enterprise_id)?;
+    employments.retain(|employment| employment.position_id == position.id && employment.end_on.is_none());
+    let holder = employments.into_iter().min_by_key(|employment| employment.state != RowState::Rejected);
+    holder.with_context(|| format!("{}: {}", position.code, session.text(Key::NoHolder)))
 }
 
 /// Finds a visit: the one whose identifier ends like this, or the unfinished one. One that is begun goes before

@@ -34,6 +34,9 @@ texts! {
     NextDay "Tot ce ați înregistrat a ajuns la birou. Urmează: field today" "Everything you recorded has reached the office. Next: field today" "Tutto ciò che ha registrato è in ufficio. Ora: field today"
     NextHeld "Biroul a păstrat sau a refuzat ceva. Vedeți: field held" "The office kept or refused something. Look: field held" "L'ufficio ha trattenuto o rifiutato qualcosa. Veda: field held"
     NextAgain "Mai este ceva de trimis. Reluați: field sync" "There is more to exchange. Again: field sync" "C'è ancora da scambiare. Di nuovo: field sync"
+    Watching "Rămâne sincronizat; Ctrl-C încheie." "Staying in sync; Ctrl-C ends it." "Resta sincronizzato; Ctrl-C termina."
+    UpToDate "la zi" "up to date" "aggiornato"
+    Waiting "fără legătură; se reia în" "no connection; again in" "nessuna connessione; riprova tra"
     Salvaged "Un fișier era deteriorat; ce s-a putut citi a fost salvat. Spuneți biroului:" "A file was damaged; what could be read was saved. Tell the office:" "Un file era danneggiato; ciò che era leggibile è salvo. Avvisi l'ufficio:"
     // Standing.
     Pending "De trimis" "To be sent" "Da inviare"
@@ -97,6 +100,7 @@ texts! {
     Findings "Constatări" "Findings" "Rilievi"
     // Jobs and actions.
     JobRecorded "Angajare înregistrată" "Job recorded" "Assunzione registrata"
+    JobCorrected "Angajare corectată" "Job corrected" "Assunzione corretta"
     JobEnded "Angajare încheiată" "Job ended" "Rapporto concluso"
     MonthRecorded "Lună înregistrată" "Month recorded" "Mese registrato"
     ActionDone "Măsură realizată" "Action done" "Azione svolta"

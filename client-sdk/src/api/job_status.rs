@@ -52,8 +52,7 @@ impl JobStatuses<'_> {
                 visit_id: month.visit,
                 note: month.note,
             };
-            let after = row.clone();
-            writer.put_or_edit(&row, |before| *before = after)
+            writer.put_or_replace(&row)
         })
     }
 

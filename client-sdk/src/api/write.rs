@@ -59,10 +59,10 @@ impl Writer<'_, '_> {
         typed(&self.batch.patch(T::DEF.kind, id.into(), &patch)?)
     }
 
-    /// Creates the row, or changes it when there is one.
-    pub(super) fn put_or_edit<T: Entity>(&mut self, row: &T, change: impl FnOnce(&mut T)) -> Result<T> {
-        match self.batch.get(T::DEF.kind, row.id().into())? {
-            Some(_) => self.edit(row.id(), change),
+    /// Creates the row, or makes the one with its identifier equal to it.
+    pub(super) fn put_or_replace<T: Entity>(&mut self, row: &T) -> Result<T> {
+        match self.find::<T>(row.id())? {
+            Some(_) => self.edit(row.id(), |before: &mut T| before.clone_from(row)),
             None => self.put(row),
         }
     }

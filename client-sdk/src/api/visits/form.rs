@@ -115,31 +115,41 @@ impl Visits<'_> {
         item: Option<Uuid>,
         reply: impl Into<Reply>,
     ) -> ApiResult<Saved<ChecklistAnswer>> {
-        let (value, na_reason) = match reply.into() {
+        let visit = self.0.require::<Visit>(visit)?.data;
+        let question = self.question(&visit, code)?;
+        let answer = self.new_answer(&visit, &question, item, reply.into())?;
+        let today = self.0.today();
+        self.0.record(|writer| {
+            let saved = writer.put_or_replace(&answer)?;
+            follow_answer(writer, &question, &saved, today)?;
+            Ok(saved)
+        })
+    }
+
+    /// Returns the answer as a row, if it fits the question.
+    fn new_answer(
+        &self,
+        visit: &Visit,
+        question: &Question,
+        item: Option<Uuid>,
+        reply: Reply,
+    ) -> Result<ChecklistAnswer> {
+        let (value, na_reason) = match reply {
             Reply::Value(value) => (Some(value), None),
             Reply::NotApplicable(reason) => (None, Some(reason)),
         };
-        let visit = self.0.require::<Visit>(visit)?.data;
-        let question = self.question(&visit, code)?;
         if let Some(value) = &value {
-            form::check_answer(&question, value).map_err(|found| Error::Refused(vec![self.0.rules.refusal(&found)]))?;
+            form::check_answer(question, value).map_err(|found| Error::Refused(vec![self.0.rules.refusal(&found)]))?;
         }
-        let (today, answered_at) = (self.0.today(), self.now());
-        let answer = ChecklistAnswer {
-            id: ChecklistAnswer::id_of(visit.id, code, item),
+        Ok(ChecklistAnswer {
+            id: ChecklistAnswer::id_of(visit.id, &question.code, item),
             enterprise_id: visit.enterprise_id,
             visit_id: visit.id,
-            question_code: code.to_owned(),
+            question_code: question.code.clone(),
             item_id: item,
             value,
             na_reason,
-            answered_at,
-        };
-        self.0.record(|writer| {
-            let after = answer.clone();
-            let saved = writer.put_or_edit(&answer, |before: &mut ChecklistAnswer| *before = after)?;
-            follow_answer(writer, &question, &saved, today)?;
-            Ok(saved)
+            answered_at: self.now(),
         })
     }
 
