@@ -34,9 +34,7 @@ fn main() -> Result<()> {
     println!("{rows} rows of {} columns, {} bytes each on the wire", KIND.def().fields.len(), bytes / rows);
 
     let store = open(&folder.path().join("store"))?;
-    let before_kib = resident_kib();
     let applied = bulk_store(&store, &pages)?;
-    println!("memory after applying: {} KiB more than before", resident_kib().saturating_sub(before_kib));
     let raw = bulk_raw(&folder.path().join("raw.db"), &pages)?;
     compare("bulk upsert, rows", raw, applied);
     let decoded = decode_only(&pages)?;
@@ -251,11 +249,4 @@ impl Clock {
 fn cpu_ns() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// Returns the memory in use, where the system tells.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
