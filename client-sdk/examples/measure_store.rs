@@ -33,17 +33,24 @@ fn main() -> Result<()> {
     let bytes: usize = pages.iter().map(Vec::len).sum();
     println!("{rows} rows of {} columns, {} bytes each on the wire", KIND.def().fields.len(), bytes / rows);
 
-    let raw = bulk_raw(&folder.path().join("raw.db"), &pages)?;
     let store = open(&folder.path().join("store"))?;
-    let before_kib = resident_kib();
     let applied = bulk_store(&store, &pages)?;
-    println!("bulk upsert: raw {raw:.0} rows/s, store {applied:.0} rows/s ({:.0} %)", 100.0 * applied / raw);
-    println!("memory while applying: {} KiB more than before", resident_kib().saturating_sub(before_kib));
+    let raw = bulk_raw(&folder.path().join("raw.db"), &pages)?;
+    compare("bulk upsert, rows", raw, applied);
+    let decoded = decode_only(&pages)?;
+    println!("of which decoding alone: {:.0} rows/s by the wall, {:.0} by the processor", decoded.0, decoded.1);
 
-    let raw = commits_raw(&folder.path().join("raw_outbox.db"))?;
-    let written = commits_store(&store)?;
-    println!("one-row commits: raw {raw:.0}/s, store {written:.0}/s ({:.0} %)", 100.0 * written / raw);
+    let (raw, written) = commits(&store, &folder.path().join("raw_outbox.db"))?;
+    compare("one-row durable commits", raw, written);
     batch_and_answer(&store)
+}
+
+fn compare(what: &str, raw: (f64, f64), store: (f64, f64)) {
+    let line = |by: &str, raw: f64, store: f64| {
+        println!("{what}/s by the {by}: raw {raw:.0}, store {store:.0} ({:.0} %)", 100.0 * store / raw);
+    };
+    line("wall", raw.0, store.0);
+    line("processor", raw.1, store.1);
 }
 
 /// A visit with 15 fields filled in.
@@ -60,6 +67,13 @@ fn visit(n: usize) -> Row {
         };
     }
     row
+}
+
+/// A visit with the identifier that a phone gives after all the others.
+fn recorded_now(n: usize) -> Row {
+    let later = 1_800_000_000_000 + n as u64 * 1_000;
+    let id = uuid::Builder::from_unix_timestamp_millis(later, &[n as u8; 10]).into_uuid();
+    Row { id, ..visit(n) }
 }
 
 /// Identifiers as phones make them: by time, and mixed between phones.
@@ -86,7 +100,7 @@ fn raw_connection(path: &Path, synchronous: &str) -> Result<Connection> {
 }
 
 /// The bare minimum: decoded rows, one prepared upsert, a key and no other index.
-fn bulk_raw(path: &Path, pages: &[Vec<u8>]) -> Result<f64> {
+fn bulk_raw(path: &Path, pages: &[Vec<u8>]) -> Result<(f64, f64)> {
     let conn = raw_connection(path, "NORMAL")?;
     let names: Vec<String> = KIND.def().fields.iter().map(|field| format!("\"{}\"", field.name)).collect();
     conn.execute_batch(&format!("CREATE TABLE visit (id BLOB PRIMARY KEY, seq INTEGER, {})", names.join(", ")))?;
@@ -97,7 +111,7 @@ fn bulk_raw(path: &Path, pages: &[Vec<u8>]) -> Result<f64> {
         sets.join(", ")
     );
     let decoded: Vec<_> = pages.iter().map(|page| rows::decode(page)).collect::<Result<_, _>>()?;
-    let started = Instant::now();
+    let clock = Clock::start();
     let mut count = 0;
     for page in &decoded {
         conn.execute_batch("BEGIN IMMEDIATE")?;
@@ -110,7 +124,7 @@ fn bulk_raw(path: &Path, pages: &[Vec<u8>]) -> Result<f64> {
         drop(statement);
         conn.execute_batch("COMMIT")?;
     }
-    Ok(count as f64 / started.elapsed().as_secs_f64())
+    Ok(clock.rates(count))
 }
 
 fn bind(statement: &mut rusqlite::Statement<'_>, row: &VersionedRow) -> Result<()> {
@@ -141,8 +155,8 @@ fn open(folder: &Path) -> Result<Store> {
 }
 
 /// Decodes each page and applies it, as the driver does, but on one thread.
-fn bulk_store(store: &Store, pages: &[Vec<u8>]) -> Result<f64> {
-    let started = Instant::now();
+fn bulk_store(store: &Store, pages: &[Vec<u8>]) -> Result<(f64, f64)> {
+    let clock = Clock::start();
     let mut count = 0;
     for page in pages {
         let rows = rows::decode(page)?;
@@ -150,33 +164,53 @@ fn bulk_store(store: &Store, pages: &[Vec<u8>]) -> Result<f64> {
         let checkpoint = Checkpoint { cursor, behind: Vec::new(), rows_sent: 0, rows_expected: 0 };
         count += store.apply_page(&Page { rows: vec![rows], gone: Vec::new(), checkpoint })?.rows;
     }
-    Ok(count as f64 / started.elapsed().as_secs_f64())
+    store.flush()?;
+    Ok(clock.rates(count as usize))
 }
 
-/// A table with a key and one blob of about the size of a mutation, one durable commit for each row.
-fn commits_raw(path: &Path) -> Result<f64> {
+fn decode_only(pages: &[Vec<u8>]) -> Result<(f64, f64)> {
+    let clock = Clock::start();
+    let counts = pages.iter().map(|page| rows::decode(page).map(|rows| rows.rows.len()));
+    let count: usize = counts.sum::<Result<_, _>>()?;
+    Ok(clock.rates(count))
+}
+
+/// One durable commit for each row: into a table with a key and one blob of the size of a change, and through the
+/// store. Turn by turn in small rounds, because the disk is not equally fast all the time.
+fn commits(store: &Store, path: &Path) -> Result<((f64, f64), (f64, f64))> {
+    const ROUND: usize = 50;
     let conn = raw_connection(path, "FULL")?;
     conn.execute_batch("CREATE TABLE outbox (no INTEGER PRIMARY KEY, payload BLOB)")?;
-    let payload = vec![7u8; 500];
-    let started = Instant::now();
-    for _ in 0..COMMITS {
-        conn.prepare_cached("INSERT INTO outbox (payload) VALUES (?1)")?.execute([&payload])?;
+    let payload = vec![7u8; 640];
+    let mut sums = [(0.0, 0.0); 2];
+    for round in 0..COMMITS / ROUND {
+        let clock = Clock::start();
+        for _ in 0..ROUND {
+            conn.prepare_cached("INSERT INTO outbox (payload) VALUES (?1)")?.execute([&payload])?;
+        }
+        add(&mut sums[0], clock.rates(ROUND));
+        let rows: Vec<Row> = (0..ROUND).map(|n| recorded_now(round * ROUND + n)).collect();
+        let clock = Clock::start();
+        for row in rows {
+            store.write(|batch| batch.put(KIND, row))?;
+        }
+        add(&mut sums[1], clock.rates(ROUND));
     }
-    Ok(COMMITS as f64 / started.elapsed().as_secs_f64())
+    let rounds = (COMMITS / ROUND) as f64;
+    let mean = |sum: (f64, f64)| (rounds / sum.0, rounds / sum.1);
+    Ok((mean(sums[0]), mean(sums[1])))
 }
 
-fn commits_store(store: &Store) -> Result<f64> {
-    let started = Instant::now();
-    for n in 0..COMMITS {
-        store.write(|batch| batch.put(KIND, visit(10_000_000 + n)))?;
-    }
-    Ok(COMMITS as f64 / started.elapsed().as_secs_f64())
+/// Adds seconds per row, so that slow rounds count for what they took.
+fn add(sum: &mut (f64, f64), rates: (f64, f64)) {
+    sum.0 += 1.0 / rates.0;
+    sum.1 += 1.0 / rates.1;
 }
 
 /// 10,000 changes in one batch, and the server's answer that it has them as sent.
 fn batch_and_answer(store: &Store) -> Result<()> {
     let started = Instant::now();
-    store.write(|batch| (0..10_000).try_for_each(|n| batch.put(KIND, visit(20_000_000 + n)).map(|_| ())))?;
+    store.write(|batch| (COMMITS..COMMITS + 10_000).try_for_each(|n| batch.put(KIND, recorded_now(n)).map(|_| ())))?;
     println!("10,000 changes in one batch: {:.2} s", started.elapsed().as_secs_f64());
     let started = Instant::now();
     let mut confirmed = 0;
@@ -193,9 +227,26 @@ fn batch_and_answer(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Returns the memory in use, where the system tells.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
+/// The wall clock and the processor time of this thread, side by side: the wall is honest on a machine that does
+/// nothing else, the processor on any.
+struct Clock {
+    wall: Instant,
+    cpu_ns: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { wall: Instant::now(), cpu_ns: cpu_ns() }
+    }
+
+    /// Returns how many per second there were, by the wall and by the processor.
+    fn rates(&self, count: usize) -> (f64, f64) {
+        let cpu_s = (cpu_ns() - self.cpu_ns) as f64 / 1e9;
+        (count as f64 / self.wall.elapsed().as_secs_f64(), count as f64 / cpu_s)
+    }
+}
+
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }

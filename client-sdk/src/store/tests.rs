@@ -225,6 +225,7 @@ fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
+    store.flush().unwrap();
     let saved =
         ["cache.db", "cache.db-wal", "cache.db-shm"].map(|name| (name, std::fs::read(folder.path().join(name)).ok()));
     patch(&store, 1, "text", "mine");

@@ -72,7 +72,7 @@ impl Store {
     /// Inside `work`, read through the batch: the store itself is locked until it returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
-        let author = inner.outbox.author()?.ok_or(Error::NeedsSignIn)?;
+        let author = inner.outbox.account.ok_or(Error::NeedsSignIn)?.user;
         inner.cache.begin()?;
         execute(&inner.cache.conn, "SAVEPOINT batch")?;
         let (last, last_hash) = (inner.outbox.last, inner.outbox.last_hash);
