@@ -65,11 +65,13 @@ impl Device {
         self.receive(fixture::reference_data(), 10);
     }
 
-    /// Takes rows as if the server had sent them up to `seq`.
+    /// Takes rows as if a sync had brought them up to `seq` and ended.
     pub(crate) fn receive(&self, rows: Vec<Rows>, seq: u64) {
         let cursor = Some(Cursor { epoch: Uuid::from_u128(99), seq, ..Cursor::default() });
         let checkpoint = Checkpoint { cursor, behind: Vec::new(), rows_sent: 0, rows_expected: 0 };
-        self.client().store().apply_page(&Page { rows, gone: Vec::new(), checkpoint }).unwrap();
+        let store = self.client().store();
+        store.apply_page(&Page { rows, gone: Vec::new(), checkpoint }).unwrap();
+        store.flush().unwrap();
     }
 }
 
