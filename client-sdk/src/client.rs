@@ -43,6 +43,27 @@ impl ClientConfig {
 ///
 /// Reading and recording are synchronous, take milliseconds and never need the network. Only enrolment and sync
 /// are `async`. What is recorded is on the disk, and shown, when the call returns `Ok`.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use client_sdk::client::{Client, ClientConfig};
+/// use client_sdk::config::Config;
+/// use client_sdk::key::FileKeyProvider;
+/// use client_sdk::world::SystemWorld;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let keys = FileKeyProvider::new(folder.path().join("keys"), Arc::new(SystemWorld::new()));
+/// let config = Config::new("https://teren.example.org", folder.path().join("data"));
+/// let client = Client::open(ClientConfig::new(config, Arc::new(keys)))?;
+///
+/// // Everything below works without a network. Once, with one: `client.enrol(…).await`, `client.sync(…).await`.
+/// assert!(client.enterprises().search("brutaria bogodint")?.is_empty());
+/// assert_eq!(client.status()?.sync.pending, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     pub(crate) store: Arc<Store>,

@@ -17,7 +17,7 @@ use crate::{prompt, show};
 pub(crate) fn enrol(session: &Session, options: EnrolOptions) -> Result<()> {
     let password = match options.password {
         Some(password) => password,
-        None => prompt::optional(session.text(Key::Password))?.context("no password")?,
+        None => prompt::secret(session.text(Key::Password))?.context("no password")?,
     };
     let enrolment = Enrolment {
         email: options.email,

@@ -1,6 +1,7 @@
 //! Questions to the person at the terminal.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -14,6 +15,23 @@ pub(crate) fn line(label: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     Ok(Some(line.trim().to_owned()))
+}
+
+/// Reads a password. The terminal does not show it, where the system has a way to ask for that.
+pub(crate) fn secret(label: &str) -> Result<Option<String>> {
+    if !io::stdin().is_terminal() {
+        return optional(label);
+    }
+    echo(false);
+    let typed = optional(label);
+    echo(true);
+    writeln!(io::stdout())?;
+    typed
+}
+
+/// A terminal that cannot be told shows what is typed, which is better than not asking.
+fn echo(shown: bool) {
+    let _ = Command::new("stty").arg(if shown { "echo" } else { "-echo" }).status();
 }
 
 /// Reads a line; an empty one and the end of the input are `None`.

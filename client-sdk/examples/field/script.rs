@@ -143,7 +143,7 @@ fn add_finding(session: &Session, visit: VisitId, line: &FindingLine) -> Result<
     let known = visits.findings(visit)?.into_iter().find(|known| known.text == line.text);
     let new = NewFinding { area: line.area, severity: line.severity, text: line.text.clone(), rule_ref: None };
     let finding = match known {
-        Some(known) => known,
+        Some(known) => known.data,
         None => visits.add_finding(visit, new)?.data,
     };
     let Some(action) = &line.action else { return Ok(()) };

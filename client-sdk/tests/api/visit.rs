@@ -196,7 +196,7 @@ fn an_answer_of_another_type_is_refused_and_a_reason_counts_as_an_answer() {
     assert_eq!(client.visits().progress(visit).unwrap().answered, 1);
     client.visits().answer(visit, "J01", None, AnswerValue::Int(7)).unwrap();
     let answer = client.visits().questions(visit).unwrap().into_iter().find(|q| q.question.code == "J01").unwrap();
-    assert_eq!(answer.answer.unwrap().value, Some(AnswerValue::Int(7)));
+    assert_eq!(answer.answer.unwrap().data.value, Some(AnswerValue::Int(7)));
 }
 
 #[test]

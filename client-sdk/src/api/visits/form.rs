@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Visits, no_form, starts_at};
 use crate::api::error::ApiResult;
-use crate::api::records::Saved;
+use crate::api::records::{Record, Saved};
 use crate::api::write::Writer;
 use crate::error::{Error, Result};
 use crate::store::{Direction, Query};
@@ -28,7 +28,7 @@ pub struct VisitQuestion {
     /// Whether it applies, given the answers so far.
     pub is_asked: bool,
     /// What was answered during this visit.
-    pub answer: Option<ChecklistAnswer>,
+    pub answer: Option<Record<ChecklistAnswer>>,
     /// What was answered during an earlier visit.
     pub previous: Option<AnswerValue>,
     /// For computed questions: the share of the vulnerable; `None` when nobody is employed.
@@ -75,7 +75,8 @@ impl Visits<'_> {
     /// Returns the questions in order, repeated ones once for each position or open action.
     pub fn questions(&self, visit: VisitId) -> ApiResult<Vec<VisitQuestion>> {
         let visit = self.0.require::<Visit>(visit)?.data;
-        let answers: Vec<ChecklistAnswer> = self.0.children("visit_id", visit.id)?;
+        let given = self.0.select::<ChecklistAnswer>(&Query::new().eq("visit_id", visit.id).limit(u32::MAX))?;
+        let answers: Vec<ChecklistAnswer> = given.iter().map(|answer| answer.data.clone()).collect();
         let previous = self.previous_answers(&visit)?;
         let mut sheet = Vec::new();
         for question in self.form_of(&visit)? {
@@ -83,11 +84,10 @@ impl Visits<'_> {
             let computed = self.computed(&visit, &question)?;
             for item in self.items(&visit, &question, &answers)? {
                 let about = (question.code.as_str(), item.as_ref().map(|item| item.id));
-                let find =
-                    |answers: &[ChecklistAnswer]| answers.iter().find(|answer| subject(answer) == about).cloned();
+                let is_about = |answer: &ChecklistAnswer| (answer.question_code.as_str(), answer.item_id) == about;
                 sheet.push(VisitQuestion {
-                    answer: find(&answers),
-                    previous: find(&previous).and_then(|answer| answer.value),
+                    answer: given.iter().find(|answer| is_about(answer)).cloned(),
+                    previous: previous.iter().find(|answer| is_about(answer)).and_then(|answer| answer.value.clone()),
                     question: question.clone(),
                     item,
                     is_asked,
@@ -196,10 +196,6 @@ impl Visits<'_> {
         }
         Ok(answers)
     }
-}
-
-fn subject(answer: &ChecklistAnswer) -> (&str, Option<Uuid>) {
-    (answer.question_code.as_str(), answer.item_id)
 }
 
 fn positions(mut positions: Vec<Position>) -> Vec<Item> {

@@ -7,7 +7,8 @@ use sync_protocol::time::Date;
 
 use super::Visits;
 use crate::api::error::ApiResult;
-use crate::api::records::Saved;
+use crate::api::records::{Record, Saved};
+use crate::store::Query;
 
 /// Someone who was at a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +98,12 @@ impl Visits<'_> {
     }
 
     /// Returns who was there.
-    pub fn attendees(&self, visit: VisitId) -> ApiResult<Vec<Attendee>> {
-        Ok(self.0.children("visit_id", visit)?)
+    pub fn attendees(&self, visit: VisitId) -> ApiResult<Vec<Record<Attendee>>> {
+        self.0.list(&Query::new().eq("visit_id", visit).limit(u32::MAX))
     }
 
     /// Returns what was found.
-    pub fn findings(&self, visit: VisitId) -> ApiResult<Vec<Finding>> {
-        Ok(self.0.children("visit_id", visit)?)
+    pub fn findings(&self, visit: VisitId) -> ApiResult<Vec<Record<Finding>>> {
+        self.0.list(&Query::new().eq("visit_id", visit).limit(u32::MAX))
     }
 }
