@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 
 use client_sdk::error::{ApiError, ApiErrorKind};
+use sync_protocol::code::Locale;
+
+use crate::texts::{Key, text};
 
 /// What the exit codes mean, for the help.
 pub(crate) const EXIT_CODES: &str = "\
@@ -15,19 +18,23 @@ Exit codes:
   5  the rules refuse it; this step was not recorded";
 
 /// Tells the person, and returns the exit code.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let api = error.downcast_ref::<ApiError>();
-    match api.map_or(&[][..], |api| &api.refusals) {
-        [] => eprintln!("error: {error:#}"),
-        refusals => {
+pub(crate) fn report(error: &anyhow::Error, locale: Locale) -> ExitCode {
+    let label = text(Key::Error, locale);
+    let Some(api) = error.downcast_ref::<ApiError>() else {
+        eprintln!("{label}: {error:#}");
+        return ExitCode::FAILURE;
+    };
+    match (&api.refusals[..], api.kind) {
+        ([], ApiErrorKind::Offline) => eprintln!("{label}: {}", text(Key::Offline, locale)),
+        ([], _) => eprintln!("{label}: {}", api.message),
+        (refusals, _) => {
             for refusal in refusals {
-                eprintln!("error: {} [{}, {}]", refusal.message, refusal.field, refusal.rule);
+                eprintln!("{label}: {} [{}, {}]", refusal.message, refusal.field, refusal.rule);
             }
         }
     }
-    let Some(api) = api else { return ExitCode::FAILURE };
-    if let Some(hint) = api.hint() {
-        eprintln!("hint: {hint}");
+    if let Some(hint) = hint(api, locale) {
+        eprintln!("{}: {hint}", text(Key::Hint, locale));
     }
     ExitCode::from(match api.kind {
         ApiErrorKind::Offline => 3,
@@ -35,4 +42,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         ApiErrorKind::Refused => 5,
         _ => 1,
     })
+}
+
+fn hint(api: &ApiError, locale: Locale) -> Option<&'static str> {
+    match api.kind {
+        ApiErrorKind::Refused => Some(text(Key::HintRefused, locale)),
+        ApiErrorKind::Offline => Some(text(Key::HintOffline, locale)),
+        ApiErrorKind::NeedsSignIn => Some(text(Key::HintSignIn, locale)),
+        _ => api.hint(),
+    }
 }

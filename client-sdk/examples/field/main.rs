@@ -35,12 +35,17 @@ use clap::Parser;
 
 use args::{Arguments, Command};
 use session::Session;
+use sync_protocol::code::Locale;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match Session::open(&arguments).and_then(|session| run(&session, arguments.command)) {
+    let session = match Session::open(&arguments) {
+        Ok(session) => session,
+        Err(error) => return failure::report(&error, Locale::En),
+    };
+    match run(&session, arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
+        Err(error) => failure::report(&error, session.locale()),
     }
 }
 

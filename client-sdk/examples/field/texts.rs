@@ -25,6 +25,13 @@ macro_rules! texts {
 }
 
 texts! {
+    // Failures.
+    Error "eroare" "error" "errore"
+    Hint "ce puteți face" "what to do" "che cosa fare"
+    Offline "Serverul nu răspunde. Tot ce ați înregistrat este păstrat și se trimite mai târziu." "The server cannot be reached. What you recorded is kept and sent later." "Il server non risponde. Ciò che ha registrato è conservato e sarà inviato più tardi."
+    HintRefused "Corectați câmpurile numite și încercați din nou; acest pas nu a fost înregistrat." "Put the named fields right and try again; this step was not recorded." "Corregga i campi indicati e riprovi; questo passo non è stato registrato."
+    HintOffline "Lucrați mai departe; sincronizați când aveți semnal." "Go on working; sync where there is a signal." "Continui a lavorare; sincronizzi quando c'è segnale."
+    HintSignIn "Înscrieți telefonul: field enrol --email ADRESA" "Enrol this device: field enrol --email ADDRESS" "Registri il dispositivo: field enrol --email INDIRIZZO"
     // Enrolment and sync.
     Password "Parola" "Password" "Password"
     Enrolled "Telefonul este înscris. Urmează: field sync" "The device is enrolled. Next: field sync" "Il dispositivo è registrato. Ora: field sync"

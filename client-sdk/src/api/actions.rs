@@ -40,7 +40,7 @@ impl Actions<'_> {
         self.0.edit(id, |action: &mut FollowUpAction| {
             action.status = ActionStatus::Done;
             action.done_on = Some(done_on);
-            action.status_note = note;
+            action.status_note = note.or_else(|| action.status_note.take());
         })
     }
 

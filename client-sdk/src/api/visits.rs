@@ -39,12 +39,12 @@ impl Visits<'_> {
         self.0.record(|writer| writer.put(&visit))
     }
 
-    /// Starts a planned visit. It keeps the form that it was planned with.
+    /// Starts a planned visit. It keeps the form that it was planned with, and its start when it has begun before.
     pub fn start_planned(&self, visit: VisitId) -> ApiResult<Saved<Visit>> {
         let (form, now) = (self.current_form()?, self.now());
         self.0.edit(visit, |visit: &mut Visit| {
             visit.status = VisitStatus::InProgress;
-            visit.actual_start_at = Some(now);
+            visit.actual_start_at.get_or_insert(now);
             visit.form_id.get_or_insert(form);
         })
     }

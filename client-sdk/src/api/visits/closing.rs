@@ -31,14 +31,15 @@ pub struct Conclusion {
 }
 
 impl Visits<'_> {
-    /// Saves what the mentor says at the end and ends the visit's time. Comes before the signature, which covers it.
+    /// Saves what the mentor says at the end; the first time, the visit ends now. Comes before the signature, which
+    /// covers it.
     pub fn conclude(&self, visit: VisitId, conclusion: Conclusion) -> ApiResult<Saved<Visit>> {
         let now = self.now();
         self.0.edit(visit, |visit: &mut Visit| {
             visit.summary = conclusion.summary;
             visit.risk_rating = conclusion.risk;
             visit.next_visit_on = conclusion.next_visit_on;
-            visit.actual_end_at = Some(now);
+            end(visit, now);
         })
     }
 
