@@ -142,3 +142,89 @@ impl TokenKeeper for AccountClient {
         self.refreshed().boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::FixedKeyProvider;
+    use crate::store::{AcceptAll, StoreOptions};
+    use crate::world::SystemWorld;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// Starts a server that gives these answers, one for each connection, and returns its address.
+    async fn server(answers: Vec<(&'static str, String)>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4_096];
+                let mut length = 0;
+                while !request[..length].ends_with(b"}") {
+                    length += stream.read(&mut request[length..]).await.unwrap();
+                }
+                let head = "content-type: application/json\r\nconnection: close\r\n";
+                let answer = format!("HTTP/1.1 {status}\r\n{head}content-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    fn signed_in(user: u128, token: &str) -> (&'static str, String) {
+        let body = serde_json::json!({
+            "accessToken": token, "refreshToken": format!("{token}-refresh"), "accessExpiresInS": 900,
+            "userId": Uuid::from_u128(user), "programmeId": Uuid::from_u128(2), "deviceId": Uuid::from_u128(3),
+        });
+        ("200 OK", body.to_string())
+    }
+
+    fn refused() -> (&'static str, String) {
+        ("401 Unauthorized", r#"{"code":"UNAUTHENTICATED","message":"no","hint":""}"#.to_owned())
+    }
+
+    async fn client(folder: &std::path::Path, answers: Vec<(&'static str, String)>) -> AccountClient {
+        let store = Store::open(StoreOptions {
+            folder: folder.to_owned(),
+            keys: Arc::new(FixedKeyProvider([7; 32])),
+            world: Arc::new(SystemWorld::new()),
+            validator: Arc::new(AcceptAll),
+        });
+        let config = Config::new(server(answers).await, folder);
+        AccountClient::new(&config, Arc::new(store.unwrap())).unwrap()
+    }
+
+    fn enrolment() -> Enrolment {
+        Enrolment {
+            email: "maria@example.org".to_owned(),
+            password: Zeroizing::new("parola".to_owned()),
+            device_name: "Telefonul Mariei".to_owned(),
+            device_model: "A54".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_enrolled_device_gets_new_tokens_until_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let answers = vec![signed_in(1, "first"), signed_in(1, "second"), refused()];
+        let client = client(folder.path(), answers).await;
+        let account = client.enrol(&enrolment()).await.unwrap();
+        assert_eq!(account.user, UserId(Uuid::from_u128(1)));
+        assert_eq!(client.refresh().await, Ok(true));
+        assert_eq!(client.store.tokens().unwrap().unwrap().access.as_str(), "second");
+        assert_eq!(client.refresh().await, Ok(false));
+        assert!(client.store.tokens().unwrap().is_none());
+        assert_eq!(client.store.account().unwrap(), Some(account), "local work stopped");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_another_person_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let client = client(folder.path(), vec![refused(), signed_in(1, "first"), signed_in(9, "other")]).await;
+        assert!(matches!(client.enrol(&enrolment()).await, Err(Error::WrongPassword)));
+        assert!(client.store.account().unwrap().is_none());
+        client.enrol(&enrolment()).await.unwrap();
+        assert!(matches!(client.enrol(&enrolment()).await, Err(Error::Usage(_))));
+        assert_eq!(client.store.tokens().unwrap().unwrap().access.as_str(), "first");
+    }
+}

@@ -1,5 +1,6 @@
 //! Who the device belongs to, and the tokens. They stand in the outbox, which is encrypted and precious.
 
+use rusqlite::Connection;
 use sync_protocol::id::UserId;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -35,7 +36,7 @@ impl std::fmt::Debug for Tokens {
 impl Store {
     /// Returns who the device belongs to, `None` before the enrolment.
     pub fn account(&self) -> Result<Option<Account>> {
-        self.inner.lock().outbox.account()
+        Ok(self.inner.lock().outbox.account)
     }
 
     /// Returns the identifier of this device, made when the outbox was made.
@@ -50,11 +51,14 @@ impl Store {
 
     /// Sets who the device belongs to, with the first tokens.
     pub fn set_account(&self, account: Account, tokens: &Tokens) -> Result<()> {
-        self.inner.lock().outbox.durably(|outbox| {
+        let mut inner = self.inner.lock();
+        inner.outbox.durably(|outbox| {
             meta::set(&outbox.conn, "user", account.user.0.as_bytes())?;
             meta::set(&outbox.conn, "programme", account.programme.as_bytes())?;
             outbox.set_tokens(Some(tokens))
-        })
+        })?;
+        inner.outbox.account = Some(account);
+        Ok(())
     }
 
     /// Replaces the tokens; `None` when the server no longer accepts them. What was recorded stays.
@@ -64,21 +68,6 @@ impl Store {
 }
 
 impl Outbox {
-    pub(super) fn account(&self) -> Result<Option<Account>> {
-        let user = meta::get::<[u8; 16]>(&self.conn, "user")?;
-        let programme = meta::get::<[u8; 16]>(&self.conn, "programme")?;
-        let both = user.zip(programme);
-        Ok(both.map(|(user, programme)| Account {
-            user: UserId(Uuid::from_bytes(user)),
-            programme: Uuid::from_bytes(programme),
-        }))
-    }
-
-    /// Returns who the author of a new change is.
-    pub(super) fn author(&self) -> Result<Option<UserId>> {
-        Ok(self.account()?.map(|account| account.user))
-    }
-
     fn tokens(&self) -> Result<Option<Tokens>> {
         let access = meta::get::<String>(&self.conn, "access_token")?;
         let refresh = meta::get::<String>(&self.conn, "refresh_token")?;
@@ -94,4 +83,15 @@ impl Outbox {
         meta::set(&self.conn, "access_token", tokens.access.as_str())?;
         meta::set(&self.conn, "refresh_token", tokens.refresh.as_str())
     }
+}
+
+/// Reads who the device belongs to.
+pub(super) fn stored_account(conn: &Connection) -> Result<Option<Account>> {
+    let user = meta::get::<[u8; 16]>(conn, "user")?;
+    let programme = meta::get::<[u8; 16]>(conn, "programme")?;
+    let both = user.zip(programme);
+    Ok(both.map(|(user, programme)| Account {
+        user: UserId(Uuid::from_bytes(user)),
+        programme: Uuid::from_bytes(programme),
+    }))
 }

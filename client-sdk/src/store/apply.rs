@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::ChangeState;
-use super::outbox::RowKey;
+use super::outbox::{RowKey, execute};
+use super::overlay::Overlay;
 use super::{Filter, Inner, Query, Store, meta, query, value};
 use crate::error::{Doing as _, Result};
 
@@ -34,21 +35,24 @@ pub struct Applied {
 }
 
 impl Store {
-    /// Applies a page and its place in one transaction. Applying it again changes nothing.
+    /// Applies a page and its place together. Applying it again changes nothing.
+    ///
+    /// Small pages share a transaction: the end of the session, or [`Store::flush`], writes it. What a crash loses
+    /// is fetched again, because the place is lost with it.
     pub fn apply_page(&self, page: &Page) -> Result<Applied> {
         let now = self.world().now();
         let mut inner = self.inner.lock();
-        inner.cache.commit()?;
         inner.cache.begin()?;
-        let settled = match inner.apply_in_transaction(page, now.0) {
-            Ok(settled) => settled,
+        execute(&inner.cache.conn, "SAVEPOINT page")?;
+        match inner.apply_in_transaction(page, now.0) {
+            Ok(settled) => inner.keep_page(page, &settled)?,
             Err(error) => {
-                inner.cache.roll_back();
+                execute(&inner.cache.conn, "ROLLBACK TO page")?;
+                execute(&inner.cache.conn, "RELEASE page")?;
+                inner.overlay = Overlay::load(&inner.outbox)?;
                 return Err(error);
             }
-        };
-        inner.cache.commit()?;
-        inner.settle(&settled)?;
+        }
         drop(inner);
         let rows = page.rows.iter().map(|rows| rows.rows.len() as u64).sum();
         let applied = Applied { rows, complete: page.checkpoint.cursor.is_some() };
@@ -60,6 +64,16 @@ impl Store {
 }
 
 impl Inner {
+    fn keep_page(&mut self, page: &Page, settled: &[u64]) -> Result<()> {
+        execute(&self.cache.conn, "RELEASE page")?;
+        self.cache.received(page.rows.iter().map(|rows| rows.rows.len()).sum())?;
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.cache.commit()?;
+        self.settle(settled)
+    }
+
     /// Returns the changes that the page settles; they leave the overlay once the page is committed.
     fn apply_in_transaction(&mut self, page: &Page, now_ms: i64) -> Result<Vec<u64>> {
         let mut touched = Vec::new();

@@ -38,13 +38,18 @@ pub(super) const LOCAL_ONLY: i64 = 0;
 /// The version of rows that a new download has not confirmed yet.
 pub(super) const UNCONFIRMED: i64 = -1;
 /// How many local writes one transaction takes at most: so many are laid over again after a crash.
-const WRITES_PER_COMMIT: u32 = 256;
+const WRITES_PER_COMMIT: u32 = 512;
+
+/// Rows of pages that one transaction takes at least, while more are on their way. A page of rows in no order of
+/// their identifiers dirties most pages of an index, whether it is small or large.
+const ROWS_PER_COMMIT: usize = 8_000;
 
 /// The open cache.
 pub(super) struct Cache {
     pub(super) conn: Connection,
     in_transaction: bool,
     writes: u32,
+    rows: usize,
     /// The position of the outbox up to which changes are in the cache.
     pub(super) applied: u64,
     /// The position of the outbox up to which confirmations are in the cache.
@@ -69,7 +74,7 @@ impl Cache {
         execute(&conn, "COMMIT")?;
         let applied = meta::get::<i64>(&conn, "applied")?.unwrap_or(0) as u64;
         let acked = meta::get::<i64>(&conn, "acked")?.unwrap_or(0) as u64;
-        Ok((Self { conn, in_transaction: false, writes: 0, applied, acked }, grown))
+        Ok((Self { conn, in_transaction: false, writes: 0, rows: 0, applied, acked }, grown))
     }
 
     /// Opens the transaction unless it is open.
@@ -88,12 +93,12 @@ impl Cache {
             meta::set(&self.conn, "acked", self.acked as i64)?;
             execute(&self.conn, "COMMIT")?;
             self.in_transaction = false;
-            self.writes = 0;
+            (self.writes, self.rows) = (0, 0);
         }
         Ok(())
     }
 
-    /// Undoes the open transaction. Only for pages: local writes use a savepoint.
+    /// Undoes the open transaction. Local writes and pages use a savepoint instead.
     pub(super) fn roll_back(&mut self) {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");
@@ -104,6 +109,12 @@ impl Cache {
     pub(super) fn wrote(&mut self) -> Result<()> {
         self.writes += 1;
         if self.writes >= WRITES_PER_COMMIT { self.commit() } else { Ok(()) }
+    }
+
+    /// Counts the rows of a page and commits once there are many.
+    pub(super) fn received(&mut self, rows: usize) -> Result<()> {
+        self.rows += rows;
+        if self.rows >= ROWS_PER_COMMIT { self.commit() } else { Ok(()) }
     }
 
     /// Returns a row as it is shown, with its version.

@@ -60,7 +60,12 @@ impl Store {
         let mut report = OpenReport::default();
         let (outbox, salvaged) = open_outbox(&outbox_file, &options.world)?;
         report.salvaged = salvaged;
-        let (cache, grown) = open_cache(&cache_file, salvaged.is_some(), &mut report)?;
+        let (mut cache, mut grown) = open_cache(&cache_file, salvaged.is_some(), &mut report)?;
+        if cache.applied > outbox.last {
+            tracing::warn!("the outbox is older than the cache, which is made anew");
+            drop(cache);
+            (cache, grown) = open_cache(&cache_file, true, &mut report)?;
+        }
         let overlay = Overlay::load(&outbox)?;
         let mut inner = Inner { outbox, cache, overlay, in_conflict: Default::default(), _lock: lock };
         if report.new_cache {
@@ -71,6 +76,7 @@ impl Store {
         if grown {
             inner.refetch_scopes()?;
         }
+        inner.outbox.purge(options.world.now())?;
         Ok(Self {
             inner: parking_lot::Mutex::new(inner),
             world: options.world,

@@ -10,6 +10,7 @@ use sync_protocol::entity::EntityKind;
 use sync_protocol::mutation::{ChainHash, Mutation};
 use uuid::Uuid;
 
+use super::account::{Account, stored_account};
 use super::change::{Answer, Change, ChangeState};
 use super::{meta, value};
 use crate::error::{Doing as _, Error, Result};
@@ -42,6 +43,8 @@ pub(super) struct Outbox {
     pub(super) conn: Connection,
     /// The device, the same for the life of the file.
     pub(super) device: Uuid,
+    /// Who works on the device.
+    pub(super) account: Option<Account>,
     /// The incarnation that new changes belong to.
     pub(super) incarnation: Uuid,
     /// What to take from a position for the number on the wire.
@@ -75,7 +78,8 @@ impl Outbox {
         let (last, hash) = newest.optional().doing("read the outbox")?.unwrap_or((0, ChainHash::START));
         let last_hash = if last > offset { hash } else { ChainHash::START };
         let acked = acked(&conn)?;
-        Ok(Self { conn, device, incarnation, offset, last: last.max(offset), last_hash, acked })
+        let account = stored_account(&conn)?;
+        Ok(Self { conn, device, account, incarnation, offset, last: last.max(offset), last_hash, acked })
     }
 
     /// Returns the number on the wire of a position; 0 when it belongs to an earlier incarnation.

@@ -1,11 +1,16 @@
 //! Repairs of the numbering: a server that lost changes, and an outbox that is a copy of another one.
 
 use sync_protocol::mutation::{ChainHash, Mutation};
+use sync_protocol::time::Timestamp;
+use uuid::Uuid;
 
 use super::outbox::Outbox;
 use super::overlay::Overlay;
 use super::{Store, meta};
 use crate::error::{Doing as _, Result};
+
+/// How long settled changes are kept: 30 days.
+const KEEP_SETTLED_MS: i64 = 30 * 86_400_000;
 
 impl Store {
     /// Makes everything from a number on pending again, because the server lost it.
@@ -15,16 +20,9 @@ impl Store {
         if from > inner.outbox.acked {
             return Ok(());
         }
-        inner.outbox.durably(|outbox| {
-            let mut statement = outbox
-                .conn
-                .prepare_cached("UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1")
-                .doing("send changes again")?;
-            statement.execute([from as i64]).doing("send changes again")?;
-            Ok(())
-        })?;
-        inner.outbox.acked = from - 1;
-        inner.cache.acked = inner.cache.acked.min(from - 1);
+        let incarnation = self.world().new_id();
+        inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
+        inner.cache.acked = inner.cache.acked.min(inner.outbox.acked);
         inner.overlay = Overlay::load(&inner.outbox)?;
         inner.repair()?;
         drop(inner);
@@ -44,6 +42,37 @@ impl Store {
 }
 
 impl Outbox {
+    /// Makes everything from a position on pending. When the changes before it are no longer kept, the chain
+    /// cannot be shown to the server, and what is kept goes under a new incarnation.
+    fn make_pending(&mut self, from: u64, incarnation: Uuid) -> Result<()> {
+        const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
+        let first = self.first_kept()?.map_or(from, |kept| kept.max(from));
+        self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
+        self.acked = first - 1;
+        if self.hash_at(self.acked)?.is_none() {
+            self.incarnation = incarnation;
+            self.renumber_pending()?;
+        }
+        Ok(())
+    }
+
+    fn first_kept(&self) -> Result<Option<u64>> {
+        let first = self.conn.query_row("SELECT min(position) FROM change", [], |row| row.get::<_, Option<i64>>(0));
+        Ok(first.doing("read the outbox")?.map(|position| position as u64))
+    }
+
+    /// Deletes the oldest settled changes. Settled ones are kept for a while: a server that was restored from a
+    /// backup gets them again. The newest change stays, because it carries the numbering.
+    pub(super) fn purge(&mut self, now: Timestamp) -> Result<()> {
+        const FIRST_KEPT: &str = "SELECT coalesce(min(position), 0) FROM change
+                                  WHERE state NOT IN (1, 5) OR captured_ms >= ?1 OR position = ?2";
+        let cutoff = now.plus_ms(-KEEP_SETTLED_MS).0;
+        let first = self.conn.query_row(FIRST_KEPT, (cutoff, self.last as i64), |row| row.get::<_, i64>(0));
+        let first = first.doing("delete old changes")?;
+        self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;
+        Ok(())
+    }
+
     /// Numbers the pending changes from 1 under the incarnation that is set. Positions stay.
     pub(super) fn renumber_pending(&mut self) -> Result<()> {
         const SQL: &str = "UPDATE change SET prev_hash = ?2, hash = ?3, payload = ?4 WHERE position = ?1";

@@ -117,7 +117,7 @@ impl Inner {
     }
 
     fn drop_scope(&mut self, scope: Uuid) -> Result<()> {
-        let programme = self.outbox.account()?.map(|account| account.programme);
+        let programme = self.outbox.account.map(|account| account.programme);
         for kind in EntityKind::ALL {
             let def = kind.def();
             let ids = match (def.scope, def.scope_column()) {

@@ -1,5 +1,7 @@
 //! Tests of the store on real files.
 
+mod files;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,14 +107,6 @@ fn result(no: u64, outcome: Outcome) -> MutationResult {
         message: None,
         args: Vec::new(),
     }
-}
-
-fn flip(path: &Path, from: usize) {
-    let mut bytes = std::fs::read(path).unwrap();
-    for byte in bytes.iter_mut().skip(from).step_by(512) {
-        *byte ^= 0x55;
-    }
-    std::fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -231,6 +225,7 @@ fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
+    store.flush().unwrap();
     let saved =
         ["cache.db", "cache.db-wal", "cache.db-shm"].map(|name| (name, std::fs::read(folder.path().join(name)).ok()));
     patch(&store, 1, "text", "mine");
@@ -372,93 +367,6 @@ fn an_answer_about_other_changes_is_not_believed() {
     let foreign = PushResult { upto_hash: ChainHash([1; 16]), ..answer(&store, 5, true, Vec::new()) };
     assert!(store.apply_result(&foreign).unwrap().is_foreign);
     assert_eq!(store.status().unwrap().pending, 1);
-}
-
-#[test]
-fn a_damaged_cache_is_made_anew_and_pending_rows_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    store.apply_page(&page(vec![(10, finding(2, 9, "server"))], Some(10))).unwrap();
-    put(&store, finding(1, 9, "mine"));
-    store.close().unwrap();
-    flip(&folder.path().join("cache.db"), 0);
-    let store = open(folder.path());
-    assert!(store.report().new_cache);
-    assert_eq!(shown(&store, 1).unwrap().0, "mine");
-    assert_eq!(store.sync_view().unwrap().cursor, Cursor::default());
-}
-
-#[test]
-fn a_damaged_outbox_is_put_aside_and_what_is_readable_is_saved() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    for n in 1..=200 {
-        put(&store, finding(n, 9, &"text ".repeat(30)));
-    }
-    let incarnation = store.hello("test", 0).unwrap().incarnation;
-    store.close().unwrap();
-    let path = folder.path().join("outbox.db");
-    let length = std::fs::metadata(&path).unwrap().len();
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[length as usize / 2] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-
-    let store = open(folder.path());
-    let salvaged = store.report().salvaged.unwrap();
-    assert!(salvaged.saved > 150 && salvaged.lost > 0, "{salvaged:?}");
-    assert_eq!(salvaged.saved + salvaged.lost, 200);
-    assert_eq!(store.status().unwrap().pending, salvaged.saved);
-    assert_ne!(store.hello("test", 0).unwrap().incarnation, incarnation);
-    assert_eq!(store.account().unwrap().unwrap().programme, PROGRAMME);
-    let aside = std::fs::read_dir(folder.path()).unwrap();
-    assert!(aside.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".quarantine")));
-}
-
-#[test]
-fn a_wrong_key_is_not_taken_for_damage() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, finding(1, 9, "a"));
-    store.close().unwrap();
-    let files = || ["outbox.db", "cache.db"].map(|name| std::fs::read(folder.path().join(name)).unwrap());
-    let before = files();
-    assert!(matches!(Store::open(options(folder.path(), 8)), Err(Error::WrongKey { file: "outbox.db" })));
-    assert_eq!(files(), before);
-    assert_eq!(shown(&open(folder.path()), 1).unwrap().0, "a");
-}
-
-#[test]
-fn a_file_of_a_newer_version_is_refused_untouched() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    store.inner.lock().outbox.conn.pragma_update(None, "user_version", 99).unwrap();
-    store.close().unwrap();
-    let path = folder.path().join("outbox.db");
-    let before = std::fs::read(&path).unwrap();
-    let refused = Store::open(options(folder.path(), 7));
-    assert!(matches!(refused, Err(Error::NewerFile { file: "outbox.db", found: 99, .. })));
-    assert_eq!(std::fs::read(&path).unwrap(), before);
-}
-
-#[test]
-fn one_process_at_a_time_uses_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let _store = open(folder.path());
-    assert!(matches!(Store::open(options(folder.path(), 7)), Err(Error::InUse(_))));
-}
-
-#[cfg(feature = "cipher")]
-#[test]
-fn nothing_readable_is_in_the_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, finding(1, 9, "needle in the haystack"));
-    store.flush().unwrap();
-    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
-        let bytes = std::fs::read(entry.path()).unwrap();
-        let found = bytes.windows(6).any(|window| window == b"needle" || window == b"SQLite");
-        assert!(!found, "{:?} is readable", entry.file_name());
-    }
 }
 
 #[test]

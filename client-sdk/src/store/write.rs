@@ -69,18 +69,20 @@ impl Store {
     /// Records changes. They are durable, and shown, when this returns `Ok`; otherwise nothing has happened.
     ///
     /// The whole batch costs one write to the disk. Needs a device that is enrolled: the author is bound here.
+    /// Inside `work`, read through the batch: the store itself is locked until it returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
-        let author = inner.outbox.author()?.ok_or(Error::NeedsSignIn)?;
+        let author = inner.outbox.account.ok_or(Error::NeedsSignIn)?.user;
         inner.cache.begin()?;
         execute(&inner.cache.conn, "SAVEPOINT batch")?;
         let (last, last_hash) = (inner.outbox.last, inner.outbox.last_hash);
         let outcome = self.run_batch(&mut inner, author, work);
         match outcome {
             Ok((value, recorded)) => {
-                execute(&inner.cache.conn, "RELEASE batch")?;
-                inner.cache.applied = inner.outbox.last;
-                inner.cache.wrote()?;
+                if let Err(error) = inner.keep_shown() {
+                    // The changes are durable, and laid over the cache again at the next opening.
+                    tracing::warn!(%error, "the cache could not be written");
+                }
                 drop(inner);
                 if recorded > 0 {
                     self.notify_recorded();
@@ -271,6 +273,12 @@ impl Lookup for WriteBatch<'_> {
 }
 
 impl Inner {
+    fn keep_shown(&mut self) -> Result<()> {
+        execute(&self.cache.conn, "RELEASE batch")?;
+        self.cache.applied = self.outbox.last;
+        self.cache.wrote()
+    }
+
     /// Returns a row with its unsettled changes laid over it; `None` when there is no row or it is voided.
     pub(super) fn lay_over(&self, key: RowKey, base: Option<Row>) -> Result<Option<Row>> {
         let mut shown = base;

@@ -110,3 +110,78 @@ pub(crate) fn offline(error: reqwest::Error) -> Failure {
     // Without the address: it may hold a token one day.
     Failure::Offline(error.without_url().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use zeroize::Zeroizing;
+
+    /// Answers one request with these bytes and returns what the transport makes of them, and the request.
+    async fn answered(answer: String) -> (Result<Vec<u8>, Failure>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4_096];
+            let mut length = 0;
+            while !request[..length].ends_with(b"frames") {
+                length += stream.read(&mut request[length..]).await.unwrap();
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let transport = HttpTransport::new(&Config::new(url, "unused")).unwrap();
+        let token = Zeroizing::new("secret".to_owned());
+        let exchange = Exchange { access_token: token, body: b"frames".to_vec() };
+        let outcome = match transport.exchange(exchange).await {
+            Ok(response) => response.collect::<Vec<_>>().await.into_iter().map(|chunk| chunk.map(Vec::from)).collect(),
+            Err(failure) => Err(failure),
+        };
+        (outcome.map(|chunks: Vec<Vec<u8>>| chunks.concat()), server.await.unwrap())
+    }
+
+    fn response(status: &str, headers: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn only_our_media_type_is_an_answer() {
+        let frames = response("200 OK", "content-type: application/vnd.teren.sync\r\n", "frames");
+        let (outcome, request) = answered(frames).await;
+        assert_eq!(outcome, Ok(b"frames".to_vec()));
+        assert!(request.starts_with("POST /sync/v1 HTTP/1.1\r\n") && request.contains("authorization: Bearer secret"));
+        assert!(request.len() < 250, "the headers of a request have {} bytes", request.len());
+
+        let html = "content-type: text/html\r\n";
+        for page in [
+            response("200 OK", html, "<html>Hotel</html>"),
+            response("302 Found", "location: http://hotel.example/\r\n", ""),
+            response("401 Unauthorized", html, "<html>Proxy</html>"),
+            response("511 Network Authentication Required", html, "<html>Hotel</html>"),
+        ] {
+            let outcome = answered(page).await.0;
+            assert!(matches!(outcome, Err(Failure::NotOurServer(_) | Failure::Offline(_))), "{outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_apart() {
+        let json = "content-type: application/json\r\n";
+        let document = r#"{"code":"CODE","message":"text","hint":"","requestId":"1"}"#;
+        let cases = [
+            (response("401 Unauthorized", json, document), Failure::Unauthorised),
+            (response("503 Service Unavailable", "retry-after: 7\r\n", ""), Failure::Busy { after_ms: 7_000 }),
+            (response("429 Too Many Requests", "", ""), Failure::Busy { after_ms: BUSY_MS }),
+            (
+                response("400 Bad Request", json, document),
+                Failure::Fault { code: "CODE".to_owned(), message: "text".to_owned() },
+            ),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(answered(answer).await.0, Err(expected));
+        }
+        let broken = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.teren.sync\r\ncontent-length: 90\r\n\r\nfra";
+        assert!(matches!(answered(broken.to_owned()).await.0, Err(Failure::Offline(_))));
+    }
+}

@@ -1,150 +1,21 @@
 //! The decisions of sync: what happened goes in, what to do comes out. No clock, no random, no I/O.
 
 mod backoff;
+mod event;
+mod run;
 
-use sync_protocol::wire::{Checkpoint, Demand, End, Fault, History, Message, PROTOCOL, PushResult, Scopes, Welcome};
+pub use event::{Command, Event, Failure, Notice, StateView};
 
-use crate::store::{Page, SyncView};
+use sync_protocol::wire::{History, Message, PROTOCOL, Welcome};
+
+use run::Run;
 
 /// After so many answers that bring nothing although more was promised, the server counts as failing.
 const STALLS: u32 = 3;
 /// The most rows that may stand before a checkpoint, which bounds the memory.
 const PAGE_ROWS: usize = 50_000;
-/// How long a server with trouble is left alone when it does not say for how long.
-const BUSY_MS: u64 = 2_000;
 /// A poll that ends sooner than this part of the agreed time, without news, is not repeated at once.
 const QUICK_POLL_PART: u64 = 5;
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Something suggests to sync now: the start, a tap, the network coming back, a sign-in.
-    Wake,
-    /// Something was recorded on the device.
-    Recorded,
-    /// A message of the response arrived.
-    Frame(Message),
-    /// The response ended as it should.
-    Ended,
-    /// The request or a refresh of the tokens failed.
-    Failed(Failure),
-    /// There are new tokens.
-    TokenRefreshed,
-    /// The server no longer accepts the device's tokens.
-    TokenRefused,
-    /// The time that was asked for has passed.
-    Timer,
-    /// The person or the application stops it.
-    Cancel,
-}
-
-/// Why a request failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The server was not reached, or the response broke off.
-    #[error("{0}")]
-    Offline(String),
-    /// Something else than the server answered: a sign-in page of a network, a proxy.
-    #[error("something else than the server answered: {0}")]
-    NotOurServer(String),
-    /// The token is not accepted.
-    #[error("the token is not accepted")]
-    Unauthorised,
-    /// The server asks to come back later.
-    #[error("the server is busy")]
-    Busy {
-        /// When to come back at the earliest.
-        after_ms: u64,
-    },
-    /// The server refuses to talk.
-    #[error("{code}: {message}")]
-    Fault {
-        /// The stable code.
-        code: String,
-        /// What the server says.
-        message: String,
-    },
-    /// The device's own storage fails.
-    #[error("the storage fails: {0}")]
-    Storage(String),
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Send a request.
-    Request {
-        /// Whether to push what is pending.
-        push: bool,
-        /// How long the server may wait for news.
-        wait_ms: u32,
-    },
-    /// Drop the request that is under way.
-    Abort,
-    /// Apply rows and the place that they lead to.
-    ApplyPage(Page),
-    /// Take the answer to a push.
-    ApplyResult(PushResult),
-    /// Take the list of scopes.
-    ApplyScopes(Scopes),
-    /// Forget how far the device is.
-    StartOver,
-    /// Make everything from this number on pending again.
-    Rewind(u64),
-    /// Number what is pending under a new incarnation.
-    NewIncarnation,
-    /// Get new tokens.
-    RefreshToken,
-    /// Come back with [`Event::Timer`].
-    Schedule {
-        /// After this time.
-        after_ms: u64,
-    },
-    /// Tell whoever watches.
-    Notify(Notice),
-}
-
-/// What a watcher is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// Rows arrived.
-    Received {
-        /// Rows sent so far in this session.
-        rows: u64,
-        /// Rows expected at its start.
-        expected: u64,
-    },
-    /// Everything is on both sides.
-    Complete,
-    /// It did not work now; it is tried again.
-    Waiting {
-        /// Why.
-        failure: Failure,
-        /// After this time.
-        after_ms: u64,
-    },
-    /// The person has to sign in. Everything local goes on.
-    NeedsSignIn,
-    /// It was stopped.
-    Stopped,
-}
-
-/// Where the device and its surroundings stand when an event is handled.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StateView {
-    /// Where the store stands.
-    pub store: SyncView,
-    /// A random number, for the spread of retries.
-    pub random: u64,
-    /// A clock that nobody sets.
-    pub uptime_ms: u64,
-}
-
-impl StateView {
-    fn has_pending(&self) -> bool {
-        self.store.last_no > self.store.acked_no
-    }
-}
 
 /// The state of sync.
 #[derive(Debug)]
@@ -169,21 +40,6 @@ enum Phase {
     Refreshing,
     Waiting,
     NeedsSignIn,
-}
-
-/// A request under way.
-#[derive(Debug, Default)]
-struct Run {
-    started_ms: u64,
-    pushes: bool,
-    wait_ms: u32,
-    is_welcome: bool,
-    has_advanced: bool,
-    is_complete: bool,
-    retry_after_ms: u64,
-    end: Option<End>,
-    rows: Vec<sync_protocol::rows::Rows>,
-    gone: Vec<sync_protocol::rows::Gone>,
 }
 
 type Commands = Vec<Command>;
@@ -382,47 +238,6 @@ impl Machine {
     fn wait(&mut self, after_ms: u64, failure: Failure) -> Commands {
         self.phase = Phase::Waiting;
         vec![Command::Abort, Command::Notify(Notice::Waiting { failure, after_ms }), Command::Schedule { after_ms }]
-    }
-}
-
-impl Run {
-    fn failure_of(&self, fault: Fault) -> Failure {
-        match fault.code.as_str() {
-            "UNAUTHENTICATED" => Failure::Unauthorised,
-            "UNAVAILABLE" => {
-                let asked_ms = self.end.as_ref().map_or(0, |end| u64::from(end.retry_after_ms));
-                Failure::Busy { after_ms: asked_ms.max(BUSY_MS) }
-            }
-            _ => Failure::Fault { code: fault.code, message: fault.message },
-        }
-    }
-
-    fn answered(&mut self, result: PushResult, view: &StateView) -> Commands {
-        self.has_advanced |= result.upto_no > view.store.acked_no;
-        let demand = result.demand;
-        let mut commands = vec![Command::ApplyResult(result)];
-        match demand {
-            Some(Demand::ResendFrom(number)) => {
-                self.has_advanced = true;
-                commands.push(Command::Rewind(number));
-            }
-            Some(Demand::NewIncarnation) => {
-                self.has_advanced = true;
-                commands.push(Command::NewIncarnation);
-            }
-            Some(Demand::Retry { after_ms }) => self.retry_after_ms = u64::from(after_ms),
-            None => {}
-        }
-        commands
-    }
-
-    fn page(&mut self, checkpoint: Checkpoint, view: &StateView) -> Commands {
-        self.is_complete |= checkpoint.cursor.is_some();
-        let moves = checkpoint.cursor.is_some_and(|cursor| cursor != view.store.cursor);
-        self.has_advanced |= moves || !self.rows.is_empty() || !self.gone.is_empty();
-        let received = Notice::Received { rows: checkpoint.rows_sent, expected: checkpoint.rows_expected };
-        let page = Page { rows: std::mem::take(&mut self.rows), gone: std::mem::take(&mut self.gone), checkpoint };
-        vec![Command::ApplyPage(page), Command::Notify(received)]
     }
 }
 

@@ -69,6 +69,7 @@ fn work(store: &Store, mut queue: mpsc::Receiver<Command>) -> Result<Done> {
             | Command::Notify(_) => {}
         }
     }
+    store.flush()?;
     Ok(done)
 }
 

@@ -1,11 +1,13 @@
 use std::collections::VecDeque;
 use std::path::Path;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use parking_lot::Mutex;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::entity::EntityKind;
+use sync_protocol::frame::Reader;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::patch::empty_row;
@@ -21,6 +23,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::key::FixedKeyProvider;
 use crate::store::{AcceptAll, Account, Query, StoreOptions, Tokens};
+use crate::sync::transport::{Exchange, Response};
 use crate::world::FixedWorld;
 
 const KIND: EntityKind = EntityKind::Finding;

@@ -14,7 +14,7 @@ pub(super) fn delay_ms(failure: &Failure, failures: u32, random: u64) -> u64 {
         Failure::Fault { .. } => CAP_MS / 2 + random % (CAP_MS / 2),
         _ => {
             let exponent = failures.saturating_sub(1).min(10);
-            random % ((BASE_MS << exponent).min(CAP_MS)).max(1)
+            random % (BASE_MS << exponent).min(CAP_MS)
         }
     }
 }

@@ -3,9 +3,11 @@ use sync_protocol::id::UserId;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::Rows;
 use sync_protocol::time::Timestamp;
+use sync_protocol::wire::{Checkpoint, Demand, End, Fault, PushResult};
 use uuid::Uuid;
 
 use super::*;
+use crate::store::SyncView;
 
 const OURS: Cursor = Cursor { epoch: Uuid::from_u128(5), seq: 10, chain: ChainHash::START };
 

@@ -1,0 +1,79 @@
+//! What waits, what the office keeps or refused, what two people changed.
+
+use anyhow::Result;
+use client_sdk::api::changes::ChangeItem;
+use sync_protocol::message::field_label;
+use uuid::Uuid;
+
+use crate::session::Session;
+use crate::show;
+use crate::texts::Key;
+
+const MOST: u32 = 200;
+
+pub(crate) fn status(session: &Session) -> Result<()> {
+    let status = session.client.status()?;
+    let line = |key: Key, value: &dyn std::fmt::Display| say!("{:30} {value}", session.text(key));
+    line(Key::Pending, &status.sync.pending);
+    if let Some(ms) = status.oldest_pending_ms {
+        line(Key::OldestPending, &show::duration(ms));
+    }
+    line(Key::Held, &status.sync.held);
+    line(Key::Rejected, &status.sync.rejected);
+    line(Key::Conflicts, &status.sync.conflicts);
+    let last = status.sync.last_complete_at.map(show::minute);
+    line(Key::LastSync, &last.as_deref().unwrap_or(session.text(Key::Never)));
+    line(Key::SignedIn, &session.text(if status.is_signed_in { Key::Yes } else { Key::No }));
+    Ok(())
+}
+
+pub(crate) fn held(session: &Session) -> Result<()> {
+    let (held, rejected) = (session.client.held(MOST)?, session.client.rejected(MOST)?);
+    print_changes(session, Key::Held, &held);
+    print_changes(session, Key::Rejected, &rejected);
+    if !rejected.is_empty() {
+        say!("{}", session.text(Key::PutRight));
+    }
+    Ok(())
+}
+
+pub(crate) fn discard(session: &Session, change: u64) -> Result<()> {
+    session.client.discard(change)?;
+    say!("{}", session.text(Key::Discarded));
+    Ok(())
+}
+
+pub(crate) fn conflicts(session: &Session) -> Result<()> {
+    let conflicts = session.client.conflicts(MOST)?;
+    if conflicts.is_empty() {
+        say!("{}", session.text(Key::Nothing));
+        return Ok(());
+    }
+    for conflict in &conflicts {
+        let kind = conflict.kind.map_or("?", |kind| kind.def().name);
+        say!("{}  {kind} {}  {}", show::minute(conflict.detected_at), end(conflict.row_id), conflict.field_label);
+        for (key, side) in [(Key::Kept, &conflict.kept), (Key::Other, &conflict.other)] {
+            let (value, by) = (side.value.as_deref().unwrap_or("–"), side.by.as_deref().unwrap_or("?"));
+            say!("    {:10} {value}  ({by})", session.text(key));
+        }
+    }
+    say!("{}", session.text(Key::HowToSettle));
+    Ok(())
+}
+
+fn print_changes(session: &Session, heading: Key, changes: &[ChangeItem]) {
+    say!("{}: {}", session.text(heading), changes.len());
+    for change in changes {
+        let label = |field: &&'static str| field_label(field, session.locale()).unwrap_or(field);
+        let fields: Vec<&str> = change.fields.iter().map(label).collect();
+        let at = show::minute(change.recorded_at);
+        say!("  #{}  {at}  {} {}: {}", change.change_id, change.kind.def().name, end(change.row_id), fields.join(", "));
+        if let Some(answer) = &change.answer {
+            say!("      {} [{}]", answer.text, answer.code);
+        }
+    }
+}
+
+fn end(id: Uuid) -> String {
+    crate::pick::short(id)
+}

@@ -1,0 +1,138 @@
+//! Tests of the two files: keys, versions, damage, age.
+
+use super::*;
+
+fn flip(path: &Path, from: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    for byte in bytes.iter_mut().skip(from).step_by(512) {
+        *byte ^= 0x55;
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_cache_is_made_anew_and_pending_rows_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(10, finding(2, 9, "server"))], Some(10))).unwrap();
+    put(&store, finding(1, 9, "mine"));
+    store.close().unwrap();
+    flip(&folder.path().join("cache.db"), 0);
+    let store = open(folder.path());
+    assert!(store.report().new_cache);
+    assert_eq!(shown(&store, 1).unwrap().0, "mine");
+    assert_eq!(store.sync_view().unwrap().cursor, Cursor::default());
+}
+
+#[test]
+fn a_damaged_outbox_is_put_aside_and_what_is_readable_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for n in 1..=200 {
+        put(&store, finding(n, 9, &"text ".repeat(30)));
+    }
+    let incarnation = store.hello("test", 0).unwrap().incarnation;
+    store.close().unwrap();
+    let path = folder.path().join("outbox.db");
+    let length = std::fs::metadata(&path).unwrap().len();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[length as usize / 2] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let store = open(folder.path());
+    let salvaged = store.report().salvaged.unwrap();
+    assert!(salvaged.saved > 150 && salvaged.lost > 0, "{salvaged:?}");
+    assert_eq!(salvaged.saved + salvaged.lost, 200);
+    assert_eq!(store.status().unwrap().pending, salvaged.saved);
+    assert_ne!(store.hello("test", 0).unwrap().incarnation, incarnation);
+    assert_eq!(store.account().unwrap().unwrap().programme, PROGRAMME);
+    let aside = std::fs::read_dir(folder.path()).unwrap();
+    assert!(aside.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".quarantine")));
+}
+
+#[test]
+fn a_wrong_key_is_not_taken_for_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "a"));
+    store.close().unwrap();
+    let files = || ["outbox.db", "cache.db"].map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    let before = files();
+    assert!(matches!(Store::open(options(folder.path(), 8)), Err(Error::WrongKey { file: "outbox.db" })));
+    assert_eq!(files(), before);
+    assert_eq!(shown(&open(folder.path()), 1).unwrap().0, "a");
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.inner.lock().outbox.conn.pragma_update(None, "user_version", 99).unwrap();
+    store.close().unwrap();
+    let path = folder.path().join("outbox.db");
+    let before = std::fs::read(&path).unwrap();
+    let refused = Store::open(options(folder.path(), 7));
+    assert!(matches!(refused, Err(Error::NewerFile { file: "outbox.db", found: 99, .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn one_process_at_a_time_uses_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(folder.path());
+    assert!(matches!(Store::open(options(folder.path(), 7)), Err(Error::InUse(_))));
+}
+
+#[cfg(feature = "cipher")]
+#[test]
+fn nothing_readable_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "needle in the haystack"));
+    store.flush().unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        let found = bytes.windows(6).any(|window| window == b"needle" || window == b"SQLite");
+        assert!(!found, "{:?} is readable", entry.file_name());
+    }
+}
+
+#[test]
+fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = |days: i64| {
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
+        Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap()
+    };
+    let store = open(folder.path());
+    for n in 1..=3 {
+        put(&store, finding(n, 9, "a"));
+    }
+    let all = answer(&store, 5, true, Vec::new());
+    store.apply_result(&all).unwrap();
+    drop(store);
+    let kept = |store: &Store| store.inner.lock().outbox.heads_after(0).unwrap().len();
+    assert_eq!(kept(&later(29)), 3);
+    let store = later(31);
+    assert_eq!(kept(&store), 1);
+    put(&store, finding(4, 9, "b"));
+    assert_eq!(store.pushes().unwrap()[0].first_no, 4);
+    // A server that lost even what is no longer kept gets the rest under another incarnation.
+    store.rewind(1).unwrap();
+    let push = &store.pushes().unwrap()[0];
+    assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));
+}
+
+#[test]
+fn a_cache_that_is_newer_than_the_outbox_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "a"));
+    store.close().unwrap();
+    for name in ["outbox.db", "outbox.db-wal", "outbox.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    let store = open(folder.path());
+    assert!(store.report().new_cache);
+    assert_eq!(shown(&store, 1), None, "a row is shown that nobody will ever send");
+}

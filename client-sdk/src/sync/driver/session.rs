@@ -1,0 +1,219 @@
+//! A sync under way: what the machine says, done in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use sync_protocol::frame::Reader;
+use sync_protocol::wire::Message;
+
+use super::{MAX_FRAME_BYTES, Progress, SyncOptions, SyncReport, Syncer, on_thread};
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::sync::machine::{Command, Event, Failure, Machine, Notice, StateView};
+use crate::sync::transport::{Exchange, Response};
+use crate::sync::worker::{Done, Worker};
+
+/// A sync under way.
+pub(super) struct Session<'s> {
+    pub(super) syncer: &'s Syncer,
+    pub(super) machine: Machine,
+    pub(super) options: SyncOptions,
+    pub(super) progress: Progress,
+    pub(super) report: SyncReport,
+    /// Set by commands, done by the loop.
+    pub(super) next: Next,
+    pub(super) notice: Option<Notice>,
+    /// The version of what was recorded that the machine has seen.
+    pub(super) seen: u64,
+}
+
+/// What the loop does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Rest,
+    Request { push: bool, wait_ms: u32 },
+    RefreshToken,
+    Wait { after_ms: u64 },
+}
+
+impl Next {
+    /// Only waiting for news is given up when something is recorded.
+    pub(super) fn yields_to_a_push(self) -> bool {
+        matches!(self, Self::Request { wait_ms: 1.., .. } | Self::Rest)
+    }
+
+    pub(super) fn yields_to_a_wake(self) -> bool {
+        matches!(self, Self::Rest | Self::Wait { .. })
+    }
+}
+
+impl<'s> Session<'s> {
+    pub(super) async fn new(syncer: &'s Syncer, wait_ms: u32, options: SyncOptions) -> Result<Self> {
+        let view = syncer.view().await?.store;
+        let progress = Progress { to_push: view.last_no.saturating_sub(view.acked_no), ..Progress::default() };
+        let machine = Machine::new(wait_ms);
+        let report = SyncReport::default();
+        Ok(Self { syncer, machine, options, progress, report, next: Next::Rest, notice: None, seen: 0 })
+    }
+
+    /// Lets the machine decide between two requests.
+    pub(super) async fn handle(&mut self, event: Event) -> Result<()> {
+        // Before the view: what is recorded after it must be seen as news.
+        self.seen = *self.syncer.store.recorded().borrow();
+        let view = self.syncer.view().await?;
+        let commands = self.machine.handle(event, &view);
+        self.next = Next::Rest;
+        for command in commands {
+            self.plan(command);
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, command: Command) {
+        match command {
+            Command::Request { push, wait_ms } => self.next = Next::Request { push, wait_ms },
+            Command::RefreshToken => self.next = Next::RefreshToken,
+            Command::Schedule { after_ms } => self.next = Next::Wait { after_ms },
+            Command::Notify(Notice::Received { rows, expected }) => {
+                (self.progress.rows, self.progress.rows_expected) = (rows, expected);
+                self.tell();
+            }
+            Command::Notify(notice) => self.notice = Some(notice),
+            // The request is over when its future is dropped; the store's commands went to the worker.
+            _ => {}
+        }
+    }
+
+    /// Does what is next. Returns the event that follows, if the step did not handle it itself.
+    pub(super) async fn step(&mut self, next: Next) -> Result<Option<Event>> {
+        match next {
+            Next::Rest => std::future::pending().await,
+            Next::Request { push, wait_ms } => self.request(push, wait_ms).await.map(|()| None),
+            Next::RefreshToken => self.refresh().await.map(|()| None),
+            Next::Wait { after_ms } => {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                Ok(Some(Event::Timer))
+            }
+        }
+    }
+
+    /// Makes a request and takes its response to the end.
+    pub(super) async fn request(&mut self, push: bool, wait_ms: u32) -> Result<()> {
+        let worker = Worker::start(Arc::clone(&self.syncer.store));
+        let ended = match self.exchange(push, wait_ms).await? {
+            Ok(response) => self.receive(response, &worker).await?,
+            Err(failure) => Some(Event::Failed(failure)),
+        };
+        let event = match worker.finish().await {
+            Ok(done) => {
+                self.add(done);
+                ended
+            }
+            Err(failure) => Some(Event::Failed(failure)),
+        };
+        match event {
+            Some(event) => self.handle(event).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn exchange(&mut self, push: bool, wait_ms: u32) -> Result<Result<Response, Failure>> {
+        let Some(tokens) = on_thread(&self.syncer.store, Store::tokens).await? else {
+            return Ok(Err(Failure::Unauthorised));
+        };
+        let body = self.syncer.body(push, wait_ms).await?;
+        self.report.requests += 1;
+        self.report.bytes_sent += body.len() as u64;
+        Ok(self.syncer.transport.exchange(Exchange { access_token: tokens.access, body }).await)
+    }
+
+    /// Takes a response apart. Returns how it ended, `None` when the machine has given it up before.
+    async fn receive(&mut self, mut response: Response, worker: &Worker) -> Result<Option<Event>> {
+        let view = self.syncer.view().await?;
+        let mut reader = Reader::new(MAX_FRAME_BYTES);
+        while let Some(chunk) = response.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(failure) => return Ok(Some(Event::Failed(failure))),
+            };
+            self.report.bytes_received += chunk.len() as u64;
+            reader.push(&chunk);
+            loop {
+                let message = match reader.next_frame().and_then(|frame| frame.map(|f| Message::read(&f)).transpose()) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => break,
+                    Err(error) => return Ok(Some(Event::Failed(Failure::NotOurServer(error.to_string())))),
+                };
+                if self.take(message, &view, worker).await {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(if reader.is_empty() {
+            Event::Ended
+        } else {
+            Event::Failed(Failure::Offline("the response broke off".to_owned()))
+        }))
+    }
+
+    /// Handles a message. Returns whether the machine gives the response up.
+    async fn take(&mut self, message: Message, view: &StateView, worker: &Worker) -> bool {
+        let commands = self.machine.handle(Event::Frame(message), view);
+        let gives_up = commands.iter().any(|command| {
+            matches!(command, Command::Abort | Command::Schedule { .. } | Command::RefreshToken)
+                || *command == Command::Notify(Notice::NeedsSignIn)
+        });
+        if gives_up {
+            self.next = Next::Rest;
+        }
+        for command in commands {
+            match command {
+                Command::ApplyPage(_)
+                | Command::ApplyResult(_)
+                | Command::ApplyScopes(_)
+                | Command::StartOver
+                | Command::Rewind(_)
+                | Command::NewIncarnation => worker.give(command).await,
+                other => self.plan(other),
+            }
+        }
+        gives_up
+    }
+
+    pub(super) async fn refresh(&mut self) -> Result<()> {
+        let event = match self.syncer.tokens.refresh().await {
+            Ok(true) => Event::TokenRefreshed,
+            Ok(false) => Event::TokenRefused,
+            Err(failure) => Event::Failed(failure),
+        };
+        self.handle(event).await
+    }
+
+    fn add(&mut self, done: Done) {
+        let report = &mut self.report;
+        report.pushed += done.answered.pushed;
+        report.held += done.answered.held;
+        report.rejected += done.answered.rejected;
+        report.conflicts += done.answered.conflicts;
+        report.applied = report.pushed - report.held - report.rejected;
+        report.pulled_rows += done.rows;
+        self.progress.pushed = report.pushed;
+        self.tell();
+    }
+
+    fn tell(&self) {
+        if let Some(watcher) = &self.options.watcher {
+            watcher(self.progress);
+        }
+    }
+
+    pub(super) fn outcome(&mut self) -> Result<SyncReport> {
+        match self.notice.take() {
+            Some(Notice::Complete) => Ok(SyncReport { complete: true, ..self.report }),
+            Some(Notice::NeedsSignIn) => Err(Error::NeedsSignIn),
+            Some(Notice::Waiting { failure, .. }) => Err(failure.into()),
+            _ => Ok(self.report),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What goes into the machine and what comes out of it.
+
+use sync_protocol::wire::{Message, PushResult, Scopes};
+
+use crate::store::{Page, SyncView};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Something suggests to sync now: the start, a tap, the network coming back, a sign-in.
+    Wake,
+    /// Something was recorded on the device.
+    Recorded,
+    /// A message of the response arrived.
+    Frame(Message),
+    /// The response ended as it should.
+    Ended,
+    /// The request or a refresh of the tokens failed.
+    Failed(Failure),
+    /// There are new tokens.
+    TokenRefreshed,
+    /// The server no longer accepts the device's tokens.
+    TokenRefused,
+    /// The time that was asked for has passed.
+    Timer,
+    /// The person or the application stops it.
+    Cancel,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The server was not reached, or the response broke off.
+    #[error("{0}")]
+    Offline(String),
+    /// Something else than the server answered: a sign-in page of a network, a proxy.
+    #[error("something else than the server answered: {0}")]
+    NotOurServer(String),
+    /// The token is not accepted.
+    #[error("the token is not accepted")]
+    Unauthorised,
+    /// The server asks to come back later.
+    #[error("the server is busy")]
+    Busy {
+        /// When to come back at the earliest.
+        after_ms: u64,
+    },
+    /// The server refuses to talk.
+    #[error("{code}: {message}")]
+    Fault {
+        /// The stable code.
+        code: String,
+        /// What the server says.
+        message: String,
+    },
+    /// The device's own storage fails.
+    #[error("the storage fails: {0}")]
+    Storage(String),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Send a request.
+    Request {
+        /// Whether to push what is pending.
+        push: bool,
+        /// How long the server may wait for news.
+        wait_ms: u32,
+    },
+    /// Drop the request that is under way.
+    Abort,
+    /// Apply rows and the place that they lead to.
+    ApplyPage(Page),
+    /// Take the answer to a push.
+    ApplyResult(PushResult),
+    /// Take the list of scopes.
+    ApplyScopes(Scopes),
+    /// Forget how far the device is.
+    StartOver,
+    /// Make everything from this number on pending again.
+    Rewind(u64),
+    /// Number what is pending under a new incarnation.
+    NewIncarnation,
+    /// Get new tokens.
+    RefreshToken,
+    /// Come back with [`Event::Timer`].
+    Schedule {
+        /// After this time.
+        after_ms: u64,
+    },
+    /// Tell whoever watches.
+    Notify(Notice),
+}
+
+/// What a watcher is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Rows arrived.
+    Received {
+        /// Rows sent so far in this session.
+        rows: u64,
+        /// Rows expected at its start.
+        expected: u64,
+    },
+    /// Everything is on both sides.
+    Complete,
+    /// It did not work now; it is tried again.
+    Waiting {
+        /// Why.
+        failure: Failure,
+        /// After this time.
+        after_ms: u64,
+    },
+    /// The person has to sign in. Everything local goes on.
+    NeedsSignIn,
+    /// It was stopped.
+    Stopped,
+}
+
+/// Where the device and its surroundings stand when an event is handled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StateView {
+    /// Where the store stands.
+    pub store: SyncView,
+    /// A random number, for the spread of retries.
+    pub random: u64,
+    /// A clock that nobody sets.
+    pub uptime_ms: u64,
+}
+
+impl StateView {
+    pub(super) fn has_pending(&self) -> bool {
+        self.store.last_no > self.store.acked_no
+    }
+}
