@@ -23,10 +23,11 @@ async fn started() -> Both {
     let visit = sample::visit(ENTERPRISES[0], ANA);
     let action = sample::action(&visit);
     programme::import(&server.app.office, &[visit]).await;
-    programme::import(&server.app.office, &[action.clone()]).await;
+    programme::import(&server.app.office, std::slice::from_ref(&action)).await;
     let mut mentor = Device::enrol(server.address, ANA).await;
     let mut coordinator = Device::enrol(server.address, CARMEN).await;
-    (mentor.sync().await, coordinator.sync().await);
+    mentor.sync().await;
+    coordinator.sync().await;
     let seq = mentor.cache.rows[&(EntityKind::FollowUpAction, action.id.0)].seq;
     Both { server, mentor, coordinator, action, seq }
 }
@@ -56,7 +57,8 @@ impl Both {
             let mine = self.mentor.sync().await.outcome(1);
             [mine, self.coordinator.sync().await.outcome(1)]
         };
-        (self.mentor.sync().await, self.coordinator.sync().await);
+        self.mentor.sync().await;
+        self.coordinator.sync().await;
         outcomes
     }
 
@@ -140,7 +142,7 @@ async fn an_edit_of_what_was_seen_is_no_conflict() {
 async fn two_devices_that_answer_one_question_edit_one_row() {
     let mut both = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&both.server.app.office, &[visit.clone()]).await;
+    programme::import(&both.server.app.office, std::slice::from_ref(&visit)).await;
     both.mentor.create(&sample::answer(&visit, "Q7", "nu este cazul"));
     both.coordinator.create(&sample::answer(&visit, "Q7", "se aplică"));
     assert_eq!(both.mentor.sync().await.outcome(1), Outcome::Applied);

@@ -12,7 +12,8 @@ async fn started() -> (TestServer, Device, Device) {
     let server = TestServer::new().await;
     programme::load(&server.app).await;
     let (mut phone, mut tablet) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, ANA).await);
-    (phone.sync().await, tablet.sync().await);
+    phone.sync().await;
+    tablet.sync().await;
     (server, phone, tablet)
 }
 

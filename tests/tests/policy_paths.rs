@@ -21,7 +21,7 @@ async fn work_in_a_foreign_enterprise_is_refused_whichever_way_it_comes() {
     let (server, mut device) = started().await;
     let foreign = sample::visit(ENTERPRISES[2], RADU);
     let own = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&server.app.office, &[foreign.clone()]).await;
+    programme::import(&server.app.office, std::slice::from_ref(&foreign)).await;
     let created = device.create(&sample::visit(ENTERPRISES[2], ANA));
     let changed = device.change(&foreign, &Visit { summary: Some("x".to_owned()), ..foreign.clone() }, 0);
     let deleted = device.record(device.draft(Op::Delete, EntityKind::Visit, foreign.id.0, Vec::new()));

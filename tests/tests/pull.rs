@@ -21,7 +21,7 @@ async fn started(page_rows: usize) -> TestServer {
     let db = &server.app.office;
     for (enterprise, mentor) in [(0, ANA), (1, ANA), (2, RADU)] {
         let visit = sample::visit(ENTERPRISES[enterprise], mentor);
-        programme::import(db, &[visit.clone()]).await;
+        programme::import(db, std::slice::from_ref(&visit)).await;
         programme::import(db, &["a", "b", "c"].map(|text| sample::finding(&visit, text))).await;
         programme::import(db, &["Q1", "Q2"].map(|code| sample::answer(&visit, code, "nu"))).await;
         let position = sample::position(ENTERPRISES[enterprise]);
@@ -186,14 +186,16 @@ async fn a_new_grant_backfills_that_scope_only() {
 async fn an_enterprise_that_is_handed_over_leaves_one_phone_and_reaches_the_other() {
     let server = started(2_000).await;
     let (mut ana, mut radu) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, RADU).await);
-    (ana.sync().await, radu.sync().await);
+    ana.sync().await;
+    radu.sync().await;
     let ended = ScopeGrant { valid_until_at: Some(now()), ..programme::grant(ANA, ENTERPRISES[0]) };
     let sql = format!("UPDATE scope_grant SET valid_until_at = now() WHERE id = '{}'", ended.id);
     psql(&server.app.office, &sql).await;
     programme::import(&server.app.office, &[programme::grant(RADU, ENTERPRISES[0])]).await;
     let told = ana.sync_once().await;
     assert!(told.scopes().is_some_and(|scopes| !scopes.contains(&ENTERPRISES[0].0)));
-    (ana.sync().await, radu.sync().await);
+    ana.sync().await;
+    radu.sync().await;
     assert_complete(&server, &ana, &[ANA.0, PROGRAMME, ENTERPRISES[1].0]).await;
     assert_complete(&server, &radu, &[RADU.0, PROGRAMME, ENTERPRISES[2].0, ENTERPRISES[0].0]).await;
 }
@@ -263,7 +265,8 @@ async fn a_sync_without_news_is_small_and_asks_no_data_table() {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     device.sync().await;
     let before = scans().await;
-    (proxy.take_passed(Way::Up), proxy.take_passed(Way::Down));
+    proxy.take_passed(Way::Up);
+    proxy.take_passed(Way::Down);
     for _ in 0..5 {
         assert!(device.sync().await.rows().is_empty());
     }
@@ -298,7 +301,8 @@ async fn a_waiting_phone_hears_of_changes_at_once() {
     let server = started(2_000).await;
     let mut ana = Device::enrol(server.address, ANA).await;
     let mut other = Device::enrol(server.address, ANA).await;
-    (ana.sync().await, other.sync().await);
+    ana.sync().await;
+    other.sync().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
     other.create(&visit);
     let (answer, took) = wait_while(&ana, async { drop(other.sync().await) }).await;
