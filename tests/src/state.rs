@@ -39,14 +39,16 @@ pub async fn rows_in(db: &Db, scopes: &[Uuid]) -> BTreeMap<(EntityKind, Uuid), V
     let mut found = BTreeMap::new();
     for kind in EntityKind::ALL.iter().copied() {
         let scope = match kind.def().scope {
-            ScopeRule::Programme => "programme_id".to_owned(),
-            ScopeRule::Own => "id".to_owned(),
+            ScopeRule::Programme => "r.programme_id".to_owned(),
+            ScopeRule::Own => "r.id".to_owned(),
             ScopeRule::Office => format!("'{OFFICE_SCOPE}'::uuid"),
-            ScopeRule::Enterprise(field) | ScopeRule::Actor(field) | ScopeRule::Scope(field) => field.to_owned(),
+            ScopeRule::Enterprise(field) | ScopeRule::Actor(field) | ScopeRule::Scope(field) => {
+                format!("r.{field}")
+            }
         };
         let sql = format!(
             "SELECT r.id, h.seq FROM \"{}\" r JOIN sync_head h ON h.programme_id = r.programme_id AND h.kind = {} \
-             AND h.row_id = r.id WHERE r.programme_id = $1 AND r.{scope} = ANY($2)",
+             AND h.row_id = r.id WHERE r.programme_id = $1 AND {scope} = ANY($2)",
             kind.def().name,
             kind.number()
         );

@@ -56,7 +56,7 @@ async fn a_deletion_leaves_a_tombstone_and_a_copy_of_the_row() {
 async fn a_row_that_moves_leaves_an_exit_for_those_who_do_not_follow_it() {
     let (_server, db) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&db, &[visit.clone()]).await;
+    programme::import(&db, std::slice::from_ref(&visit)).await;
     let before = head(&db).await;
     let [from, to, _] = ENTERPRISES;
     psql(&db, &format!("UPDATE visit SET enterprise_id = '{to}' WHERE id = '{}'", visit.id)).await;
@@ -73,7 +73,7 @@ async fn a_row_that_moves_leaves_an_exit_for_those_who_do_not_follow_it() {
 async fn a_row_that_is_deleted_and_made_again_elsewhere_leaves_an_exit() {
     let (_server, db) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&db, &[visit.clone()]).await;
+    programme::import(&db, std::slice::from_ref(&visit)).await;
     let before = head(&db).await;
     let again = format!(
         "BEGIN; CREATE TEMP TABLE moved ON COMMIT DROP AS SELECT * FROM visit WHERE id = '{id}'; \

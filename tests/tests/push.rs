@@ -184,7 +184,8 @@ async fn changes_of_one_device_in_several_pushes_do_not_meet_themselves() {
     device.sync().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
     let finding = sample::finding(&visit, "întâi");
-    (device.create(&visit), device.create(&finding));
+    device.create(&visit);
+    device.create(&finding);
     let later = Finding { text: "apoi".to_owned(), ..finding.clone() };
     // Recorded before anything was sent: the device has not seen any version yet.
     device.change(&finding, &later, 0);
@@ -198,7 +199,8 @@ async fn deleting_what_is_gone_already_is_no_mistake() {
     let (server, mut device) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);
     let finding = sample::finding(&visit, "greșită");
-    (device.create(&visit), device.create(&finding));
+    device.create(&visit);
+    device.create(&finding);
     device.record(device.draft(Op::Delete, EntityKind::Finding, finding.id.0, Vec::new()));
     device.record(device.draft(Op::Delete, EntityKind::Finding, finding.id.0, Vec::new()));
     let answer = device.send(&[device.push(1, 2), device.push(3, 4)]).await;

@@ -1,0 +1,166 @@
+//! Two people, one row: both edits are kept, whoever comes first.
+
+use sync_protocol::code::{ActionStatus, ConflictState};
+use sync_protocol::entity::{ChecklistAnswer, Conflict, EntityKind, FollowUpAction};
+use sync_protocol::wire::Outcome;
+use tests::programme::{self, ANA, CARMEN, ENTERPRISES};
+use tests::sample::day;
+use tests::state::number;
+use tests::{Device, TestServer, sample};
+
+/// The mentor and the coordinator, who both hold one open action and its version.
+struct Both {
+    server: TestServer,
+    mentor: Device,
+    coordinator: Device,
+    action: FollowUpAction,
+    seq: u64,
+}
+
+async fn started() -> Both {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let action = sample::action(&visit);
+    programme::import(&server.app.office, &[visit]).await;
+    programme::import(&server.app.office, std::slice::from_ref(&action)).await;
+    let mut mentor = Device::enrol(server.address, ANA).await;
+    let mut coordinator = Device::enrol(server.address, CARMEN).await;
+    mentor.sync().await;
+    coordinator.sync().await;
+    let seq = mentor.cache.rows[&(EntityKind::FollowUpAction, action.id.0)].seq;
+    Both { server, mentor, coordinator, action, seq }
+}
+
+fn done(action: &FollowUpAction) -> FollowUpAction {
+    FollowUpAction { status: ActionStatus::Done, done_on: Some(day("2024-04-20")), ..action.clone() }
+}
+
+fn postponed(action: &FollowUpAction) -> FollowUpAction {
+    FollowUpAction { due_on: day("2024-06-01"), ..action.clone() }
+}
+
+fn cancelled(action: &FollowUpAction) -> FollowUpAction {
+    let cancel_reason = Some("nu mai este cazul".to_owned());
+    FollowUpAction { status: ActionStatus::Cancelled, cancel_reason, ..postponed(action) }
+}
+
+impl Both {
+    /// Records both edits offline, sends them in this order and lets everyone sync.
+    async fn edit(&mut self, coordinator_first: bool, theirs: FollowUpAction) -> [Outcome; 2] {
+        self.mentor.change(&self.action, &done(&self.action), self.seq);
+        self.coordinator.change(&self.action, &theirs, self.seq);
+        let outcomes = if coordinator_first {
+            let theirs = self.coordinator.sync().await.outcome(1);
+            [self.mentor.sync().await.outcome(1), theirs]
+        } else {
+            let mine = self.mentor.sync().await.outcome(1);
+            [mine, self.coordinator.sync().await.outcome(1)]
+        };
+        self.mentor.sync().await;
+        self.coordinator.sync().await;
+        outcomes
+    }
+
+    /// Returns the action, which is the same on both devices.
+    fn shown(&self) -> FollowUpAction {
+        let shown = self.mentor.cache.get::<FollowUpAction>(self.action.id).unwrap();
+        assert_eq!(self.coordinator.cache.get::<FollowUpAction>(self.action.id).as_ref(), Some(&shown));
+        shown
+    }
+
+    /// Returns the conflicts about a field, which are the same on both devices.
+    fn conflicts(&self, field: &str) -> Vec<Conflict> {
+        assert_eq!(self.mentor.cache.all::<Conflict>(), self.coordinator.cache.all::<Conflict>());
+        self.mentor.cache.all::<Conflict>().into_iter().filter(|conflict| conflict.field == field).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_of_different_fields_are_merged_in_either_order() {
+    for coordinator_first in [true, false] {
+        let mut both = started().await;
+        let outcomes = both.edit(coordinator_first, postponed(&both.action)).await;
+        let (merged, applied) = (Outcome::Merged, Outcome::Applied);
+        assert_eq!(outcomes, if coordinator_first { [merged, applied] } else { [applied, merged] });
+        assert_eq!(both.shown(), FollowUpAction { due_on: day("2024-06-01"), ..done(&both.action) });
+        assert_eq!(both.conflicts("status").len() + both.conflicts("due_on").len(), 0);
+        let history = "SELECT count(*) FROM change_log WHERE kind = 17 AND operation = 'U'";
+        assert_eq!(number(&both.server.app.office, history).await, 2, "two history entries");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_of_the_state_are_a_conflict_in_either_order_and_lose_no_value() {
+    for coordinator_first in [true, false] {
+        let mut both = started().await;
+        let outcomes = both.edit(coordinator_first, cancelled(&both.action)).await;
+        let (conflict, applied) = (Outcome::Conflict, Outcome::Applied);
+        assert_eq!(outcomes, if coordinator_first { [conflict, applied] } else { [applied, conflict] });
+        assert_eq!(both.shown().due_on, day("2024-06-01"), "what nobody else changed is merged");
+        let conflicts = both.conflicts("status");
+        let [conflict] = conflicts.as_slice() else { panic!("one conflict: {conflicts:?}") };
+        let mut values = [conflict.kept_value.clone().unwrap(), conflict.other_value.clone().unwrap()];
+        values.sort();
+        assert_eq!(values, ["\"CANCELLED\"", "\"DONE\""]);
+        let mut people = [conflict.kept_by, conflict.other_by];
+        people.sort();
+        assert_eq!(people, [Some(ANA), Some(CARMEN)]);
+        assert_eq!(conflict.state, ConflictState::Open);
+        // DONE may become CANCELLED, CANCELLED may not become DONE: either way it stays cancelled.
+        assert_eq!(both.shown().status, ActionStatus::Cancelled, "coordinator first: {coordinator_first}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_wrong_by_itself_is_refused_and_not_a_conflict() {
+    let mut both = started().await;
+    let no = both.mentor.change(
+        &both.action,
+        &FollowUpAction { status: ActionStatus::Verified, done_on: Some(day("2024-04-20")), ..both.action.clone() },
+        both.seq,
+    );
+    let answer = both.mentor.sync().await;
+    let refusal = answer.result(no).unwrap();
+    assert_eq!((refusal.outcome, refusal.rule.as_deref()), (Outcome::Rejected, Some("STATE")));
+    assert_eq!(refusal.field.as_deref(), Some("status"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_what_was_seen_is_no_conflict() {
+    let mut both = started().await;
+    both.coordinator.change(&both.action, &cancelled(&both.action), both.seq);
+    both.coordinator.sync().await;
+    both.mentor.sync().await;
+    let seen = both.mentor.cache.rows[&(EntityKind::FollowUpAction, both.action.id.0)].seq;
+    let before = both.shown();
+    let no = both.mentor.change(&before, &FollowUpAction { text: "Alt text".to_owned(), ..before.clone() }, seen);
+    assert_eq!(both.mentor.sync().await.outcome(no), Outcome::Applied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_that_answer_one_question_edit_one_row() {
+    let mut both = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(&both.server.app.office, std::slice::from_ref(&visit)).await;
+    both.mentor.create(&sample::answer(&visit, "Q7", "nu este cazul"));
+    both.coordinator.create(&sample::answer(&visit, "Q7", "se aplică"));
+    assert_eq!(both.mentor.sync().await.outcome(1), Outcome::Applied);
+    assert_eq!(both.coordinator.sync().await.outcome(1), Outcome::Conflict);
+    both.mentor.sync().await;
+    assert_eq!(both.mentor.cache.all::<ChecklistAnswer>().len(), 1);
+    let conflict = both.conflicts("na_reason").remove(0);
+    assert_eq!(conflict.kept_value.as_deref(), Some("\"se aplică\""));
+    assert_eq!(conflict.other_value.as_deref(), Some("\"nu este cazul\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_value_twice_is_no_conflict() {
+    let mut both = started().await;
+    both.mentor.change(&both.action, &done(&both.action), both.seq);
+    both.coordinator.change(&both.action, &done(&both.action), both.seq);
+    both.mentor.sync().await;
+    assert_eq!(both.coordinator.sync().await.outcome(1), Outcome::Merged);
+    both.mentor.sync().await;
+    assert_eq!(both.conflicts("status"), []);
+}

@@ -1,0 +1,149 @@
+//! Work that cannot be applied yet is kept, shown, and applied when what it waits for arrives.
+
+use sync_protocol::code::HeldState;
+use sync_protocol::entity::{EntityKind, Finding, FollowUpAction, HeldItem, Visit};
+use sync_protocol::mutation::Mutation;
+use sync_protocol::wire::Outcome;
+use tests::programme::{self, ANA, ENTERPRISES, RADU};
+use tests::state::number;
+use tests::{Device, TestServer, sample};
+
+async fn started() -> (TestServer, Device, Device) {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let (mut phone, mut tablet) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, ANA).await);
+    phone.sync().await;
+    tablet.sync().await;
+    (server, phone, tablet)
+}
+
+fn states(device: &Device) -> Vec<HeldState> {
+    device.cache.all::<HeldItem>().iter().map(|item| item.state).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_before_its_parent_is_held_shown_and_applied_when_the_parent_arrives() {
+    let (server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "înainte de vizită");
+    let no = tablet.create(&finding);
+    let held = tablet.sync().await;
+    assert_eq!((held.outcome(no), held.code(no)), (Outcome::Held, "HELD_PARENT_MISSING"));
+    let item = tablet.cache.all::<HeldItem>().remove(0);
+    assert_eq!((item.waits_for_id, item.subject_id), (Some(visit.id.0), finding.id.0));
+    assert_eq!((item.author_id, item.mutation_no as u64), (ANA, no));
+    phone.create(&visit);
+    phone.sync().await;
+    assert!(phone.cache.get::<Finding>(finding.id).is_some(), "the author's other device gets it too");
+    tablet.sync().await;
+    assert_eq!(tablet.cache.get::<Finding>(finding.id).map(|row| row.text), Some(finding.text));
+    assert_eq!(states(&tablet), [HeldState::Applied]);
+    let again = tablet.send(&[tablet.push(1, 1)]).await;
+    assert_eq!((again.result(no), again.commits()[0].seq), (None, phone.cache.cursor.seq));
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation WHERE outcome = 'H'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_held_work_is_released_whatever_its_order() {
+    let (server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "părinte și copil");
+    let action = FollowUpAction { finding_id: Some(finding.id), ..sample::action(&visit) };
+    tablet.create(&action);
+    tablet.sync().await;
+    tablet.create(&finding);
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Held; 2]);
+    phone.create(&visit);
+    phone.sync().await;
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Applied; 2]);
+    assert!(tablet.cache.get::<FollowUpAction>(action.id).is_some());
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM follow_up_action").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_lacks_something_else_waits_for_that_next() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "vine ultima");
+    let action = FollowUpAction { finding_id: Some(finding.id), ..sample::action(&visit) };
+    tablet.create(&action);
+    tablet.sync().await;
+    phone.create(&visit);
+    phone.sync().await;
+    tablet.sync().await;
+    let item = tablet.cache.all::<HeldItem>().remove(0);
+    assert_eq!((item.state, item.waits_for_id), (HeldState::Held, Some(finding.id.0)));
+    phone.create(&finding);
+    phone.sync().await;
+    assert!(phone.cache.get::<FollowUpAction>(action.id).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_row_that_is_not_there_yet_is_held_and_applied() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let no = tablet.change(&visit, &Visit { summary: Some("mai întâi".to_owned()), ..visit.clone() }, 0);
+    assert_eq!(tablet.sync().await.outcome(no), Outcome::Held);
+    phone.create(&visit);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<Visit>(visit.id).and_then(|row| row.summary).as_deref(), Some("mai întâi"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_work_is_seen_by_its_author_only_and_breaks_no_rule_when_it_is_released() {
+    let (server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    tablet.create(&Finding { text: String::new(), ..sample::finding(&visit, "") });
+    tablet.sync().await;
+    phone.create(&visit);
+    phone.sync().await;
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Returned]);
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM finding").await, 0);
+    let mut radu = Device::enrol(server.address, RADU).await;
+    radu.sync().await;
+    assert_eq!(radu.cache.all::<HeldItem>(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_of_someone_else_on_this_device_is_kept_for_review() {
+    let (server, mut phone, _tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let row = sync_protocol::entity::Entity::to_row(&visit);
+    let draft = phone.draft(
+        sync_protocol::mutation::Op::Put,
+        EntityKind::Visit,
+        visit.id.0,
+        sync_protocol::patch::creation(&row),
+    );
+    let no = phone.record(Mutation { author: RADU, ..draft });
+    let answer = phone.sync().await;
+    assert_eq!((answer.outcome(no), answer.code(no)), (Outcome::Held, "HELD_DEVICE_REVIEW"));
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit").await, 0);
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation WHERE payload IS NOT NULL").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_takes_effect_together_or_not_at_all() {
+    let (server, mut phone, _tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    phone.create(&visit);
+    for (group, text, applied) in [(1, "", false), (2, "bună", true)] {
+        let first = phone.outbox.len() as u64 + 1;
+        for finding in
+            [sample::finding(&visit, "una"), Finding { text: text.to_owned(), ..sample::finding(&visit, "") }]
+        {
+            let row = sync_protocol::entity::Entity::to_row(&finding);
+            let patch = sync_protocol::patch::creation(&row);
+            let draft = phone.draft(sync_protocol::mutation::Op::Put, EntityKind::Finding, row.id, patch);
+            phone.record(Mutation { group: Some(group), ..draft });
+        }
+        let answer = phone.sync().await;
+        let outcomes = [answer.outcome(first), answer.outcome(first + 1)];
+        let expected = if applied { Outcome::Applied } else { Outcome::Rejected };
+        assert_eq!(outcomes, [expected; 2], "group {group}");
+    }
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM finding").await, 2);
+}

@@ -1,0 +1,111 @@
+//! What a device may write: judged by the grants that held when the work was done.
+
+use sync_protocol::entity::{Enterprise, Entity, EntityKind, ScopeGrant, Visit};
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::patch;
+use sync_protocol::wire::Outcome;
+use tests::programme::{self, ANA, ENTERPRISES, RADU};
+use tests::state::{number, psql};
+use tests::{Device, TestServer, now, sample};
+
+async fn started() -> (TestServer, Device) {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let mut device = Device::enrol(server.address, ANA).await;
+    device.sync().await;
+    (server, device)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_in_a_foreign_enterprise_is_refused_whichever_way_it_comes() {
+    let (server, mut device) = started().await;
+    let foreign = sample::visit(ENTERPRISES[2], RADU);
+    let own = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(&server.app.office, std::slice::from_ref(&foreign)).await;
+    let created = device.create(&sample::visit(ENTERPRISES[2], ANA));
+    let changed = device.change(&foreign, &Visit { summary: Some("x".to_owned()), ..foreign.clone() }, 0);
+    let deleted = device.record(device.draft(Op::Delete, EntityKind::Visit, foreign.id.0, Vec::new()));
+    device.create(&own);
+    let moved = device.change(&own, &Visit { enterprise_id: ENTERPRISES[2], ..own.clone() }, 0);
+    // A claim to move the foreign visit into an own enterprise.
+    let taken = device.change(&foreign, &Visit { enterprise_id: ENTERPRISES[0], ..foreign.clone() }, 0);
+    let answer = device.sync().await;
+    for no in [created, changed, deleted, moved, taken] {
+        assert_eq!((answer.outcome(no), answer.code(no)), (Outcome::Rejected, "REJECT_SCOPE"), "mutation {no}");
+    }
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit").await, 2);
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit WHERE summary IS NOT NULL").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_office_and_the_server_write_is_refused() {
+    let (server, mut device) = started().await;
+    let enterprise = device.cache.get::<Enterprise>(ENTERPRISES[0]).unwrap();
+    let renamed = device.change(&enterprise, &Enterprise { name: "Al meu".to_owned(), ..enterprise.clone() }, 1);
+    let grant = device.create(&ScopeGrant { id: uuid::Uuid::new_v4().into(), ..programme::grant(ANA, ENTERPRISES[2]) });
+    let extended = programme::grant(ANA, ENTERPRISES[0]);
+    let widened =
+        device.change(&extended, &ScopeGrant { role: sync_protocol::code::Role::Admin, ..extended.clone() }, 1);
+    let answer = device.sync().await;
+    for no in [renamed, grant, widened] {
+        assert_eq!(answer.code(no), "REJECT_SCOPE", "mutation {no}");
+    }
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM scope_grant").await, 4);
+}
+
+/// Records a visit in the first enterprise that was captured at some time before now.
+fn captured(device: &mut Device, ms_ago: i64) -> u64 {
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let draft = device.draft(Op::Put, EntityKind::Visit, visit.id.0, patch::creation(&visit.to_row()));
+    let captured_at = draft.captured_at.plus_ms(-ms_ago);
+    device.record(Mutation { captured_at, ..draft })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_captured_before_a_grant_ended_is_accepted_and_after_it_is_not() {
+    let (server, mut device) = started().await;
+    let ended = now().plus_ms(-60_000);
+    let sql = format!(
+        "UPDATE scope_grant SET valid_until_at = '{ended}' WHERE id = '{}'",
+        programme::grant(ANA, ENTERPRISES[0]).id
+    );
+    psql(&server.app.office, &sql).await;
+    for (clock_ahead_ms, name) in [(0, "right"), (7_200_000, "two hours ahead"), (-7_200_000, "two hours behind")] {
+        device.clock_ahead_ms = clock_ahead_ms;
+        let before = captured(&mut device, 120_000);
+        let after = captured(&mut device, 20_000);
+        let answer = device.send(&device.pending()).await;
+        device.confirmed = answer.pushed().upto_no;
+        assert_eq!(answer.outcome(before), Outcome::Applied, "the clock is {name}");
+        assert_eq!(answer.code(after), "REJECT_SCOPE", "the clock is {name}");
+    }
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_claims_to_come_from_the_future_is_judged_as_of_now() {
+    let (server, mut device) = started().await;
+    let sql = format!(
+        "UPDATE scope_grant SET valid_from_at = '{}' WHERE id = '{}'",
+        now().plus_ms(3_600_000),
+        programme::grant(ANA, ENTERPRISES[0]).id
+    );
+    psql(&server.app.office, &sql).await;
+    let no = captured(&mut device, -7_200_000);
+    assert_eq!(device.send(&device.pending()).await.code(no), "REJECT_SCOPE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_serves_its_own_device_only_and_other_bodies_are_refused() {
+    let (server, device) = started().await;
+    let mut hello = device.hello();
+    hello.device = Device::enrol(server.address, RADU).await.id;
+    assert_eq!(device.exchange(hello, &[]).await.status, Some(403));
+    let mut hello = device.hello();
+    hello.protocol = 99;
+    assert_eq!(device.exchange(hello, &[]).await.status, Some(400));
+    let mut many = device.clone();
+    (0..501).for_each(|_| many.outbox.push(vec![0]));
+    assert_eq!(many.send(&[many.push(1, 501)]).await.status, Some(413));
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation").await, 0);
+}
