@@ -244,6 +244,7 @@ CREATE TABLE "visit" (
     validated_at timestamptz,
     PRIMARY KEY (programme_id, id)
 );
+CREATE INDEX visit_enterprise_id ON "visit" (programme_id, enterprise_id, id);
 CREATE INDEX visit_mentor_id ON "visit" (programme_id, mentor_id, id);
 -- The last visits of each enterprise, and the agenda of a mentor.
 CREATE INDEX visit_enterprise_start ON "visit" (programme_id, enterprise_id, actual_start_at DESC NULLS LAST, id);

@@ -108,7 +108,10 @@ BEGIN
         INSERT INTO scope_exit
             SELECT DISTINCT programme, h.scope_id, number, t.kind, t.row_id
             FROM pg_temp.sync_touch t
-            JOIN sync_head h ON h.programme_id = programme AND h.kind = t.kind AND h.row_id = t.row_id
+            -- With a limit it stays one look-up for each row; a join may be planned as a scan of the whole log.
+            CROSS JOIN LATERAL (
+                SELECT h.scope_id FROM sync_head h
+                WHERE h.programme_id = programme AND h.kind = t.kind AND h.row_id = t.row_id LIMIT 1) h
             WHERE t.programme_id = programme AND h.scope_id <> t.scope_id;
         INSERT INTO sync_head AS h
             SELECT DISTINCT ON (t.kind, t.row_id)

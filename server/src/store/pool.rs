@@ -12,9 +12,11 @@ use futures::FutureExt as _;
 use super::{Record, Sql, StoreError};
 
 /// What every connection sets before its first use. UTC, so that no answer depends on the machine; bounded
-/// waits, so that no request hangs on a lock.
+/// waits, so that no request hangs on a lock; no sequential scans, because a plan that was made and kept while a
+/// table was small would read all of it for ever after.
 const SESSION_SETUP: &str = "SET TIME ZONE 'UTC'; SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
-     SET idle_in_transaction_session_timeout = '15s'; SET jit = off; SET client_min_messages = warning";
+     SET idle_in_transaction_session_timeout = '15s'; SET jit = off; SET enable_seqscan = off; \
+     SET client_min_messages = warning";
 
 /// A pool of connections to one database.
 #[derive(Clone)]

@@ -21,13 +21,12 @@ pub struct StoredRow {
     pub row: Row,
     /// The number of its last change; 0 in the transaction that creates it.
     pub seq: u64,
-    /// The number of the change that created it.
-    pub created_seq: u64,
 }
 
 /// The statements of one kind.
 struct Statements {
-    load_for_update: String,
+    lock: String,
+    load: String,
     read_page: String,
     insert: String,
     update: String,
@@ -56,10 +55,14 @@ impl Statements {
             .collect();
         let unnested = format!("unnest($2::uuid[], {}) AS u(id, {columns})", arrays.join(", "));
         Self {
-            load_for_update: format!(
-                "SELECT h.seq, h.created_seq, r.id, {selected} FROM {table} r \
-                 JOIN sync_head h ON h.programme_id = r.programme_id AND h.kind = {kind} AND h.row_id = r.id \
-                 WHERE r.programme_id = $1 AND r.id = ANY($2) ORDER BY r.id FOR UPDATE OF r"
+            lock: format!(
+                "SELECT id FROM {table} WHERE programme_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
+            ),
+            // The place in the log comes by subquery: a join may be planned as a scan of the whole log.
+            load: format!(
+                "SELECT (SELECT h.seq FROM sync_head h \
+                     WHERE h.programme_id = $1 AND h.kind = {kind} AND h.row_id = r.id), r.id, {selected} \
+                 FROM {table} r WHERE r.programme_id = $1 AND r.id = ANY($2)"
             ),
             read_page: format!(
                 "SELECT k.seq, r.id, {selected} FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY k(id, seq, n) \
@@ -106,21 +109,25 @@ fn row_of(record: Record, id_at: usize) -> Result<Row, StoreError> {
     Ok(Row { id, values: record.into_values(id_at + 1)? })
 }
 
-/// Reads rows and locks them until the transaction ends, in the order of their identifiers.
+/// Locks rows until the transaction ends, in the order of their identifiers, and reads them.
+///
+/// Two statements: the second one sees what a writer committed while the first one waited for it. In one
+/// statement the row would be new and its place in the log old, and the other writer's edit would go unnoticed.
 pub async fn load_for_update(
     tx: &mut Tx,
     programme: Uuid,
     kind: EntityKind,
     ids: &[Uuid],
 ) -> Result<Vec<StoredRow>, StoreError> {
-    let sql = Sql::new(statements(kind).load_for_update.as_str()).bind(programme).bind(ids);
-    let records = tx.query(sql).await?;
+    let locked = tx.query(Sql::new(statements(kind).lock.as_str()).bind(programme).bind(ids)).await?;
+    if locked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = locked.iter().map(|record| record.uuid(0)).collect::<Result<Vec<_>, _>>()?;
+    let records = tx.query(Sql::new(statements(kind).load.as_str()).bind(programme).bind(ids)).await?;
     records
         .into_iter()
-        .map(|record| {
-            let (seq, created_seq) = (record.int(0)? as u64, record.int(1)? as u64);
-            Ok(StoredRow { row: row_of(record, 2)?, seq, created_seq })
-        })
+        .map(|record| Ok(StoredRow { seq: record.opt_int(0)?.unwrap_or(0) as u64, row: row_of(record, 1)? }))
         .collect()
 }
 
