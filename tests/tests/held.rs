@@ -92,6 +92,23 @@ async fn a_change_of_a_row_that_is_not_there_yet_is_held_and_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_held_work_is_released_after_it() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "întâi");
+    tablet.create(&finding);
+    tablet.sync().await;
+    tablet.change(&finding, &Finding { text: "apoi".to_owned(), ..finding.clone() }, 0);
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Held; 2]);
+    phone.create(&visit);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<Finding>(finding.id).map(|row| row.text).as_deref(), Some("apoi"));
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Applied; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn held_work_is_seen_by_its_author_only_and_breaks_no_rule_when_it_is_released() {
     let (server, mut phone, mut tablet) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);

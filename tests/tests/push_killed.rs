@@ -31,7 +31,7 @@ async fn thirty_kills_in_the_middle_of_a_push_lose_nothing_and_repeat_nothing() 
     let visit = sample::visit(ENTERPRISES[0], ANA);
     device.create(&visit);
     let mut random = ChaCha8Rng::seed_from_u64(11);
-    let (mut unapplied, mut unanswered) = (0, 0);
+    let mut unapplied = 0;
     for round in 0..KILLS {
         for n in 0..20 {
             device.create(&sample::finding(&visit, &format!("{round}/{n}")));
@@ -40,17 +40,15 @@ async fn thirty_kills_in_the_middle_of_a_push_lose_nothing_and_repeat_nothing() 
         let push = tokio::spawn(async move { sending.send(&sending.pending()).await });
         tokio::time::sleep(Duration::from_millis(random.random_range(0..70))).await;
         server.signal(libc::SIGKILL);
-        let answer = push.await.unwrap();
+        push.await.unwrap();
         let arrived = state::number(&app.office, "SELECT coalesce(max(no), 0) FROM mutation").await as u64;
         unapplied += u32::from(arrived < device.outbox.len() as u64);
-        unanswered += u32::from(arrived == device.outbox.len() as u64 && answer.end().is_none());
         drop(server);
         server = start(&db);
         device.address = server.address;
         device.sync().await;
         assert_eq!(device.confirmed, device.outbox.len() as u64, "round {round}");
     }
-    eprintln!("{unapplied} pushes were killed before their commit, {unanswered} before their answer");
     assert!(unapplied > 0, "no kill came before a commit; this test shows nothing");
     let sent = device.outbox.len() as i64;
     assert_eq!(state::number(&app.office, "SELECT count(*) FROM mutation").await, sent);
