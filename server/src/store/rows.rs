@@ -55,9 +55,7 @@ impl Statements {
             .collect();
         let unnested = format!("unnest($2::uuid[], {}) AS u(id, {columns})", arrays.join(", "));
         Self {
-            lock: format!(
-                "SELECT id FROM {table} WHERE programme_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
-            ),
+            lock: format!("SELECT id FROM {table} WHERE programme_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"),
             // The place in the log comes by subquery: a join may be planned as a scan of the whole log.
             load: format!(
                 "SELECT (SELECT h.seq FROM sync_head h \

@@ -18,10 +18,13 @@ use sync_protocol::patch;
 use sync_protocol::value::Value;
 
 use super::fixture::Fixture;
+use super::limits::RawCommits;
 use super::measure::{self, shared_clock_ns};
 use super::stage::PASSWORD;
 
 const KIND: EntityKind = EntityKind::FollowUpAction;
+/// Rows between two turns of writing one by one and the raw limit of it.
+const BLOCK_ROWS: usize = 250;
 
 /// What a client is told to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,11 +165,18 @@ async fn write(task: &Task, count: usize) -> Result<()> {
     let one_by_one = fixture.actions(&mentor, 0, count);
     let at_once = fixture.actions(&mentor, count, count);
 
-    let start = Instant::now();
-    for row in one_by_one {
-        device.store.write(|batch| batch.put(KIND, row))?;
+    let mut raw = RawCommits::start(&task.folder)?;
+    let mut spent = Duration::ZERO;
+    for block in one_by_one.chunks(BLOCK_ROWS) {
+        raw.block(block)?;
+        let start = Instant::now();
+        for row in block {
+            device.store.write(|batch| batch.put(KIND, row.clone()))?;
+        }
+        spent += start.elapsed();
     }
-    say(&Done { ms: start.elapsed().as_secs_f64() * 1_000.0, rows: count as u64, ..Done::default() })?;
+    say(&Done { ms: spent.as_secs_f64() * 1_000.0, rows: count as u64, ..Done::default() })?;
+    say(&raw.rate())?;
 
     let start = Instant::now();
     device.store.write(|batch| at_once.into_iter().try_for_each(|row| batch.put(KIND, row).map(drop)))?;

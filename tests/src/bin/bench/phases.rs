@@ -184,7 +184,6 @@ impl Bench {
         let mentor = Fixture::mentor_of(MENTOR_WRITES);
         let rows = self.fixture.actions(&mentor, 500_000, SMALL);
         let folder = tempfile::tempdir_in(self.stage.folder.path())?;
-        let commits = limits::sqlite_commits(folder.path(), &rows)?;
         let at_once = limits::sqlite_bulk(folder.path(), &rows)?;
         let postgres = self.runtime.block_on(limits::postgres_bulk(&self.stage.db, &rows))?;
         let mut client = ClientProcess::start(&self.task(MENTOR_WRITES, "writes", Work::Write { count: SMALL }))?;
@@ -196,6 +195,7 @@ impl Bench {
             ..Line::default()
         };
         let one_by_one: Done = client.next()?;
+        let commits: f64 = client.next()?;
         plain("B one by one", &one_by_one).against(rate(&one_by_one), COMMITS, commits).print();
         let together: Done = client.next()?;
         plain("B in one transaction", &together).against(rate(&together), SQLITE, at_once).print();
