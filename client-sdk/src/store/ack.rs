@@ -39,7 +39,7 @@ impl Store {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
         let from = inner.outbox.acked;
-        let mut answered = inner.outbox.durably(|outbox| outbox.record_answers(result, upto))?;
+        let mut answered = inner.outbox.lazily(|outbox| outbox.record_answers(result, upto))?;
         answered.pushed = upto - from;
         inner.outbox.acked = upto;
         let heads = inner.outbox.heads_between(from, upto)?;
@@ -111,10 +111,16 @@ impl Inner {
     pub(super) fn confirm(&mut self, heads: &[Head]) -> Result<()> {
         let mut mixed: HashMap<RowKey, Vec<Head>> = HashMap::new();
         for head in heads {
-            if self.overlay.layers(head.key).len() == 1 && head.state == ChangeState::Confirmed {
+            if let [only] = self.overlay.layers(head.key)
+                && head.state == ChangeState::Confirmed
+            {
+                // A row that was created here has no older version of the server aside.
+                let is_creation = only.is_creation();
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
-                self.cache.drop_base(head.key)?;
+                if !is_creation {
+                    self.cache.drop_base(head.key)?;
+                }
             } else {
                 mixed.entry(head.key).or_default().push(*head);
             }

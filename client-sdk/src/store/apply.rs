@@ -169,7 +169,7 @@ impl Inner {
         if settled.is_empty() {
             return Ok(());
         }
-        self.outbox.durably(|outbox| {
+        self.outbox.lazily(|outbox| {
             settled.iter().try_for_each(|position| outbox.set_state(*position, ChangeState::Settled, None))
         })
     }

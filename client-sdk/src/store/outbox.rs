@@ -213,6 +213,15 @@ impl Outbox {
         }
     }
 
+    /// Runs `work` in one transaction that a loss of power may undo, for what the server knows too: an answer that
+    /// is lost is asked for again, and comes again. The next durable write carries it to the disk.
+    pub(super) fn lazily<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        execute(&self.conn, "PRAGMA synchronous = NORMAL")?;
+        let outcome = self.durably(work);
+        execute(&self.conn, "PRAGMA synchronous = FULL")?;
+        outcome
+    }
+
     pub(super) fn begin(&self) -> Result<()> {
         execute(&self.conn, "BEGIN IMMEDIATE")
     }

@@ -22,6 +22,13 @@ pub(super) struct Layer {
     bases: Vec<(usize, u64)>,
 }
 
+impl Layer {
+    /// Returns whether the change created the row.
+    pub(super) fn is_creation(&self) -> bool {
+        self.op == Op::Put
+    }
+}
+
 /// The changes of every row that has any.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {

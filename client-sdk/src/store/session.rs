@@ -10,7 +10,7 @@ use super::{Store, outbox};
 use crate::error::{Doing as _, Result};
 
 /// The most mutations of one push frame.
-const PUSH_MUTATIONS: usize = 500;
+const PUSH_MUTATIONS: usize = 1_000;
 /// The most bytes of one push frame.
 const PUSH_BYTES: usize = 1 << 20;
 /// The most mutations of one request.
@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Returns what to push in one request: frames of at most 500 changes or 1 MiB, 5,000 changes in all. A group
+    /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes in all. A group
     /// is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let inner = self.inner.lock();

@@ -209,8 +209,8 @@ fn ten_thousand_writes_are_confirmed_as_they_are() {
     let store = open(folder.path());
     store.write(|batch| (1..=10_000).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
     let pushes = store.pushes().unwrap();
-    assert_eq!(pushes.iter().map(|push| push.mutations.len()).collect::<Vec<_>>(), [500; 4]);
-    assert_eq!((pushes[1].first_no, pushes[0].prev_hash), (501, ChainHash::START));
+    assert_eq!(pushes.iter().map(|push| push.mutations.len()).collect::<Vec<_>>(), [1_000; 5]);
+    assert_eq!((pushes[1].first_no, pushes[0].prev_hash), (1_001, ChainHash::START));
     let answer = answer(&store, 77, true, Vec::new());
     assert_eq!(store.apply_result(&answer).unwrap().pushed, 10_000);
     assert_eq!(store.apply_result(&answer).unwrap(), Answered::default(), "a repeated answer changed something");

@@ -30,12 +30,19 @@ pub struct Sender<'v> {
     pub clock_offset_ms: i64,
 }
 
+/// A push whose mutations are decoded and chained.
+#[derive(Debug)]
+pub struct Chained {
+    first_no: u64,
+    prev_hash: ChainHash,
+    incoming: Vec<Incoming>,
+}
+
 /// Receives one push and commits it.
-pub async fn receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Push) -> Result<PushResult, StoreError> {
-    let incoming = chained(push);
+pub async fn receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) -> Result<PushResult, StoreError> {
     let mut attempt = 1;
     loop {
-        match try_receive(db, feed, sender, push, &incoming).await {
+        match try_receive(db, feed, sender, push).await {
             Err(error) if attempt < ATTEMPTS && is_collision(&error) => attempt += 1,
             other => return other,
         }
@@ -48,17 +55,12 @@ fn is_collision(error: &StoreError) -> bool {
         || matches!(error, StoreError::Constraint { constraint, .. } if constraint.ends_with("_pkey"))
 }
 
-async fn try_receive(
-    db: &Db,
-    feed: &Feed,
-    sender: &Sender<'_>,
-    push: &Push,
-    incoming: &[Incoming],
-) -> Result<PushResult, StoreError> {
+async fn try_receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) -> Result<PushResult, StoreError> {
+    let incoming = push.incoming.as_slice();
     let mut tx = db.conn().await?.write_tx().await?;
     let (last_no, last_hash) = mutations::lock_outbox(&mut tx, &sender.outbox).await?;
     let past = past_results(&mut tx, &sender.outbox, last_no, incoming).await?;
-    if let Some(demand) = demand(push, incoming, &past, last_no, last_hash) {
+    if let Some(demand) = demand(push, &past, last_no, last_hash) {
         tx.rollback().await?;
         return Ok(refused(last_no, last_hash, demand));
     }
@@ -84,18 +86,18 @@ async fn try_receive(
     Ok(result)
 }
 
-/// Reads the mutations and chains their hashes.
-fn chained(push: &Push) -> Vec<Incoming> {
+/// Decodes the mutations and chains their hashes: work for the processor alone, which may be done while the
+/// database is busy with an earlier push.
+pub fn chain(push: Push) -> Chained {
     let mut hash = push.prev_hash;
-    let numbered = (push.first_no..).zip(&push.mutations);
-    numbered
-        .map(|(no, payload)| {
-            hash = hash.then(payload);
-            // A mutation that names another number than its place cannot be trusted; it is kept for review.
-            let mutation = Mutation::decode(payload).ok().filter(|mutation| mutation.no == no);
-            Incoming { no, hash, payload: payload.clone(), mutation }
-        })
-        .collect()
+    let numbered = (push.first_no..).zip(push.mutations);
+    let incoming = numbered.map(|(no, payload)| {
+        hash = hash.then(&payload);
+        // A mutation that names another number than its place cannot be trusted; it is kept for review.
+        let mutation = Mutation::decode(&payload).ok().filter(|mutation| mutation.no == no);
+        Incoming { no, hash, payload, mutation }
+    });
+    Chained { first_no: push.first_no, prev_hash: push.prev_hash, incoming: incoming.collect() }
 }
 
 async fn past_results(
@@ -114,13 +116,8 @@ async fn past_results(
 }
 
 /// Returns what the device has to do first, if its outbox does not continue what the server has.
-fn demand(
-    push: &Push,
-    incoming: &[Incoming],
-    past: &[PastResult],
-    last_no: u64,
-    last_hash: ChainHash,
-) -> Option<Demand> {
+fn demand(push: &Chained, past: &[PastResult], last_no: u64, last_hash: ChainHash) -> Option<Demand> {
+    let incoming = push.incoming.as_slice();
     if push.first_no == 0 || push.first_no > last_no + 1 {
         return Some(Demand::ResendFrom(last_no + 1));
     }
@@ -174,15 +171,16 @@ mod tests {
     }
 
     fn demanded(push: &Push, server_has: &[Incoming], last_no: u64) -> Option<Demand> {
-        let incoming = chained(push);
+        let push = chain(push.clone());
+        let incoming = push.incoming.as_slice();
         let known: Vec<Incoming> = server_has.iter().filter(|i| i.no >= push.first_no).cloned().collect();
         let last_hash = server_has.iter().find(|i| i.no == last_no).map_or(ChainHash::START, |i| i.hash);
-        demand(push, &incoming, &past_of(&known, last_no.min(incoming.last().map_or(0, |i| i.no))), last_no, last_hash)
+        demand(&push, &past_of(&known, last_no.min(incoming.last().map_or(0, |i| i.no))), last_no, last_hash)
     }
 
     #[test]
     fn an_outbox_that_continues_repeats_or_overlaps_is_accepted() {
-        let sent = chained(&push(1, ChainHash::START, &[b"a", b"b", b"c"]));
+        let sent = chain(push(1, ChainHash::START, &[b"a", b"b", b"c"])).incoming;
         assert_eq!(demanded(&push(1, ChainHash::START, &[b"a", b"b", b"c"]), &[], 0), None);
         assert_eq!(demanded(&push(1, ChainHash::START, &[b"a", b"b", b"c"]), &sent, 3), None);
         assert_eq!(demanded(&push(3, sent[1].hash, &[b"c", b"d"]), &sent, 3), None);
@@ -191,13 +189,13 @@ mod tests {
 
     #[test]
     fn a_gap_is_asked_for() {
-        let sent = chained(&push(1, ChainHash::START, &[b"a"]));
+        let sent = chain(push(1, ChainHash::START, &[b"a"])).incoming;
         assert_eq!(demanded(&push(3, ChainHash::START, &[b"c"]), &sent, 1), Some(Demand::ResendFrom(2)));
     }
 
     #[test]
     fn a_number_used_twice_is_noticed() {
-        let sent = chained(&push(1, ChainHash::START, &[b"a", b"b"]));
+        let sent = chain(push(1, ChainHash::START, &[b"a", b"b"])).incoming;
         let fork = Some(Demand::NewIncarnation);
         assert_eq!(demanded(&push(2, sent[0].hash, &[b"other"]), &sent, 2), fork);
         assert_eq!(demanded(&push(3, sent[0].hash, &[b"c"]), &sent, 2), fork, "it continues another history");

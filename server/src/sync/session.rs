@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::pull;
 use super::routes::SyncState;
 use crate::auth::Identity;
-use crate::domain::push::{self, Sender};
+use crate::domain::push::{self, Chained, Sender};
 use crate::domain::viewer::Viewer;
 use crate::store::log::{self, ProgrammeSnapshot};
 use crate::store::mutations::{self, DeviceContact, Outbox};
@@ -93,7 +93,7 @@ impl Session {
 
 /// Answers a request to its end.
 pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
-    match serve(&mut session, &pushes).await {
+    match serve(&mut session, pushes).await {
         Ok(more) => session.say(&Message::End(End { retry_after_ms: 0, more })),
         Err(Stop::Gone) => return,
         Err(Stop::SignedOut) => session.fail("UNAUTHENTICATED", "This account may no longer sign in."),
@@ -107,20 +107,25 @@ pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
 }
 
 /// Returns whether the device should come back at once.
-async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
+async fn serve(session: &mut Session, pushes: Vec<Push>) -> Result<bool, Stop> {
+    let has_pushes = !pushes.is_empty();
     let mut opened = open(session).await?;
     session.say(&Message::Welcome(opened.welcome.clone()));
-    if !pushes.is_empty() {
+    if has_pushes {
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
-        for push in pushes {
-            receive(session, &opened.viewer, push).await?;
+        // Decoded side by side, and while the database works on the one before.
+        let chained: Vec<_> =
+            pushes.into_iter().map(|push| tokio::task::spawn_blocking(|| push::chain(push))).collect();
+        for push in chained {
+            let push = push.await.map_err(|_| Stop::Gone)?;
+            receive(session, &opened.viewer, &push).await?;
             // The device takes this result while the server works on the next push.
             session.flush().await?;
         }
         opened = open(session).await?;
     }
-    let is_idle = pushes.is_empty() && opened.is_idle(&session.hello);
+    let is_idle = !has_pushes && opened.is_idle(&session.hello);
     if is_idle && session.hello.wait_ms > 0 {
         session.flush().await?;
         let head = opened.welcome.head;
@@ -131,7 +136,7 @@ async fn serve(session: &mut Session, pushes: &[Push]) -> Result<bool, Stop> {
         opened = open(session).await?;
     }
     let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
-    note_contact(session, !pushes.is_empty() || sent.rows > 0).await?;
+    note_contact(session, has_pushes || sent.rows > 0).await?;
     Ok(sent.more)
 }
 
@@ -176,7 +181,7 @@ async fn open(session: &Session) -> Result<Opened, Stop> {
     Ok(Opened { snapshot, viewer, welcome })
 }
 
-async fn receive(session: &mut Session, viewer: &Viewer, push: &Push) -> Result<(), Stop> {
+async fn receive(session: &mut Session, viewer: &Viewer, push: &Chained) -> Result<(), Stop> {
     let received_at = session.state.app.world.now();
     let sender = Sender {
         outbox: session.outbox(),

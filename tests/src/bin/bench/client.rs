@@ -241,6 +241,15 @@ async fn change(task: &Task, changes: usize) -> Result<()> {
     Ok(())
 }
 
+/// Records rows on every device of the herd.
+fn record(herd: &[Arc<Device>], fixture: &Fixture, task: &Task, from: usize, count: usize) -> Result<()> {
+    for (n, device) in herd.iter().enumerate() {
+        let rows = fixture.actions(&Fixture::mentor_of(task.mentor + n), from, count);
+        device.store.write(|batch| rows.into_iter().try_for_each(|row| batch.put(KIND, row).map(drop)))?;
+    }
+    Ok(())
+}
+
 async fn herd(task: &Task, devices: usize, count: usize) -> Result<()> {
     let fixture = Fixture::new();
     let mut herd = Vec::with_capacity(devices);
@@ -249,10 +258,12 @@ async fn herd(task: &Task, devices: usize, count: usize) -> Result<()> {
         let device = Device::open(&task, &format!("device-{n}"))?;
         device.enrol().await?;
         device.sync().await?;
-        let rows = fixture.actions(&Fixture::mentor_of(task.mentor), 0, count);
-        device.store.write(|batch| rows.into_iter().try_for_each(|row| batch.put(KIND, row).map(drop)))?;
         herd.push(Arc::new(device));
     }
+    // A server that runs for a while has prepared its statements on every connection.
+    record(&herd, &fixture, task, 900_000, 2)?;
+    futures::future::try_join_all(herd.iter().map(|device| device.sync())).await?;
+    record(&herd, &fixture, task, 0, count)?;
     say(&"ready")?;
     wait()?;
     let before = measure::usage(std::process::id())?;
