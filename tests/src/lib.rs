@@ -30,5 +30,5 @@ pub use office::Office;
 pub use phone::Phone;
 pub use postgres::TestDb;
 pub use proxy::{Proxy, Way};
-pub use server_process::{Ended, ServerProcess, data_folder, get};
+pub use server_process::{Ended, ServerProcess, data_folder, get, program};
 pub use test_server::TestServer;

@@ -15,6 +15,7 @@ use client_sdk::store::Query;
 use client_sdk::sync::SyncReport;
 use sync_protocol::entity::EntityKind;
 use sync_protocol::rows::VersionedRow;
+use sync_protocol::value::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -29,6 +30,33 @@ pub struct Phone {
 pub fn open(folder: &Path, server: SocketAddr) -> Client {
     let config = Config::new(format!("http://{server}"), folder);
     Client::open(ClientConfig::new(config, Arc::new(FixedKeyProvider([0x7e; 32])))).expect("the folder can be opened")
+}
+
+/// Rows by kind and identifier.
+pub type Rows = BTreeMap<(EntityKind, Uuid), VersionedRow>;
+
+/// Asserts that a phone shows what it should, versions included.
+///
+/// Postgres keeps JSON in a form of its own: spaces and the order of keys do not count.
+pub fn assert_equal(shown: &Rows, expected: &Rows) {
+    let (shown, expected) = (&plain(shown), &plain(expected));
+    let missing: Vec<_> = expected.keys().filter(|key| !shown.contains_key(key)).collect();
+    let beyond: Vec<_> = shown.keys().filter(|key| !expected.contains_key(key)).collect();
+    assert!(missing.is_empty() && beyond.is_empty(), "missing {missing:?}, beyond {beyond:?}");
+    let stale: Vec<_> = expected.iter().filter(|(key, row)| shown[*key] != **row).collect();
+    let first = stale.first().map(|(key, row)| (&shown[*key], *row));
+    assert!(stale.is_empty(), "{} rows differ, the first: {first:?}", stale.len());
+}
+
+fn plain(rows: &Rows) -> Rows {
+    let mut rows = rows.clone();
+    for value in rows.values_mut().flat_map(|row| &mut row.row.values) {
+        if let Value::Json(text) = value {
+            let json: serde_json::Value = serde_json::from_str(text).expect("the text is JSON");
+            *text = json.to_string();
+        }
+    }
+    rows
 }
 
 impl Phone {
@@ -71,14 +99,19 @@ impl Phone {
         self.client = None;
     }
 
-    /// Ends the application without a word to it and opens it again: only the files are left of what it knew.
-    pub fn restart(&mut self) {
-        self.close();
+    /// Opens the application that was closed.
+    pub fn reopen(&mut self) {
         self.client = Some(open(self.folder.path(), self.server));
     }
 
+    /// Ends the application without a word to it and opens it again: only the files are left of what it knew.
+    pub fn restart(&mut self) {
+        self.close();
+        self.reopen();
+    }
+
     /// Returns every row as it is shown.
-    pub fn rows(&self) -> BTreeMap<(EntityKind, Uuid), VersionedRow> {
+    pub fn rows(&self) -> Rows {
         let all = Query::new().limit(u32::MAX);
         let rows = |kind: EntityKind| {
             let shown = self.store().list(kind, &all).expect("the cache can be read");

@@ -44,7 +44,7 @@ pub fn data_folder() -> TempDir {
 impl ServerProcess {
     /// Returns a command for the server that knows nothing of the surroundings but `PATH`.
     pub fn command(arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("server-under-test"));
         command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TEREN__HTTP__LISTEN", "127.0.0.1:0");
@@ -132,9 +132,9 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, answer)
 }
 
-/// Cargo puts the programs of a package beside the folder of its tests.
-fn binary() -> PathBuf {
+/// Returns the path of a program of this package: Cargo puts them beside the folder of its tests.
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let deps = test.parent().expect("a test is in a folder");
-    deps.with_file_name("server-under-test")
+    deps.with_file_name(name)
 }

@@ -6,6 +6,7 @@ use client_sdk::error::ApiError;
 use sync_protocol::code::{AnswerType, FindingArea, Priority, Responsible, RiskRating, Severity, VisitStatus};
 use sync_protocol::entity::{AnswerValue, Entity, EntityKind, Place, Row, Visit};
 use sync_protocol::id::VisitId;
+use sync_protocol::rows::{self, VersionedRow};
 use sync_protocol::time::Date;
 
 /// What a step has recorded.
@@ -18,8 +19,22 @@ pub struct Step {
 }
 
 impl Step {
-    fn of<T: Entity>(saved: &T) -> Self {
+    /// Returns the step that has recorded a row.
+    pub fn of<T: Entity>(saved: &T) -> Self {
         Self { kind: T::DEF.kind, row: saved.to_row() }
+    }
+
+    /// Returns the step as a line of text.
+    pub fn line(&self) -> String {
+        let bytes = rows::encode(self.kind, &[VersionedRow { seq: 0, row: self.row.clone() }]);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Reads the line of [`Step::line`]; `None` for anything else, half a line included.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let digits = line.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+        let rows = rows::decode(&digits.collect::<Option<Vec<u8>>>()?).ok()?;
+        Some(Self { kind: rows.kind?, row: rows.rows.into_iter().next()?.row })
     }
 }
 
@@ -29,9 +44,7 @@ pub fn next_step(client: &Client, id: VisitId) -> Result<Option<Step>, ApiError>
     let visit = client.visits().get(id)?.expect("the visit is on the phone").data;
     let questions = client.visits().questions(id)?;
     if let Some(question) = questions.iter().find(|question| question.is_open()) {
-        let (code, item) = (&question.question.code, question.item.as_ref().map(|item| item.id));
-        let saved = client.visits().answer(id, code, item, answer_to(question, client.today()))?;
-        return Ok(Some(Step::of(&saved.data)));
+        return answer(client, id, question).map(Some);
     }
     if let Some(step) = add_part(client, &visit)? {
         return Ok(Some(step));
@@ -44,6 +57,13 @@ pub fn next_step(client: &Client, id: VisitId) -> Result<Option<Step>, ApiError>
         _ => return Ok(None),
     };
     Ok(Some(Step::of(&saved.data)))
+}
+
+/// Answers a question.
+pub fn answer(client: &Client, visit: VisitId, question: &VisitQuestion) -> Result<Step, ApiError> {
+    let (code, item) = (&question.question.code, question.item.as_ref().map(|item| item.id));
+    let saved = client.visits().answer(visit, code, item, answer_to(question, client.today()))?;
+    Ok(Step::of(&saved.data))
 }
 
 /// Adds the part of a visit that is missing first.
@@ -68,14 +88,15 @@ fn add_part(client: &Client, visit: &Visit) -> Result<Option<Step>, ApiError> {
 
 fn answer_to(question: &VisitQuestion, today: Date) -> AnswerValue {
     let question = &question.question;
-    let first = question.options.first().cloned();
+    // The last option is never that an open action is done, which would change the action beside the answer.
+    let option = question.options.last().cloned();
     match question.answer_type {
         AnswerType::Bool => AnswerValue::Bool(true),
         AnswerType::Int => AnswerValue::Int(3),
         AnswerType::Decimal => AnswerValue::Decimal("12.5".parse().expect("a number")),
         AnswerType::Text => AnswerValue::Text(format!("Răspuns la {}", question.code)),
-        AnswerType::Choice => AnswerValue::Choice(first.expect("a question with options has one")),
-        AnswerType::MultiChoice => AnswerValue::MultiChoice(first.into_iter().collect()),
+        AnswerType::Choice => AnswerValue::Choice(option.expect("a question with options has one")),
+        AnswerType::MultiChoice => AnswerValue::MultiChoice(option.into_iter().collect()),
         AnswerType::Date => AnswerValue::Date(today.plus_days(20)),
         AnswerType::Computed | AnswerType::Unknown => unreachable!("such a question is never open"),
     }
