@@ -6,11 +6,11 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use server::demo::DemoProgramme;
 use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
-use sync_protocol::entity::Finding;
-use sync_protocol::id::VisitId;
+use sync_protocol::entity::{Entity as _, EntityKind};
+use sync_protocol::id::{EnterpriseId, VisitId};
 use tests::demo::{self, ANA, DEMO_PASSWORD};
 use tests::phone::assert_equal;
-use tests::{Phone, Proxy, TestServer, Way, state};
+use tests::{Phone, Proxy, TestServer, Way, sample, state};
 use uuid::Uuid;
 
 const PHONES: u64 = 5;
@@ -19,6 +19,7 @@ const CUTS_OF_A_PHONE: u64 = 24;
 /// What happened to all phones together.
 #[derive(Debug, Default)]
 struct Tally {
+    phones: u64,
     recorded: u64,
     failed: u64,
     /// Syncs that failed after the server had taken what they sent.
@@ -35,7 +36,9 @@ async fn a_hundred_cuts_at_random_bytes_of_pushes_and_first_syncs_end_with_equal
     for _ in 0..PHONES {
         let phone = Phone::new(network.address);
         phone.enrol(ANA, DEMO_PASSWORD).await;
+        tally.phones += 1;
         fetch_through_cuts(&phone, &network, &mut random, &mut tally).await;
+        tally.recorded += record_what_the_office_keeps_and_refuses(&phone, &programme);
         push_through_cuts(&phone, &server, &network, &mut random, &mut tally).await;
         assert_sides_are_equal(&phone, &server, &programme, &tally).await;
     }
@@ -89,6 +92,18 @@ fn record_findings(phone: &Phone, visit: VisitId, count: u64) -> u64 {
     count
 }
 
+/// Records a finding of a visit that nobody knows, and a visit to an enterprise of someone else.
+fn record_what_the_office_keeps_and_refuses(phone: &Phone, programme: &DemoProgramme) -> u64 {
+    let own = phone.enterprises().by_code("ENT-012").unwrap().expect("Ana looks after it").id;
+    let orphan = sample::finding(&sample::visit(own, demo::user(programme, ANA)), "Fără vizită").to_row();
+    phone.store().write(|batch| batch.put(EntityKind::Finding, orphan)).unwrap();
+    let all = programme.rows.iter().filter(|(kind, _)| *kind == EntityKind::Enterprise);
+    let mut others = all.filter(|(_, row)| phone.enterprises().get(EnterpriseId(row.id)).unwrap().is_none());
+    let (_, other) = others.next().expect("Ana does not look after every enterprise");
+    phone.visits().start(EnterpriseId(other.id), VisitKind::Routine, VisitMode::OnSite).unwrap();
+    2
+}
+
 async fn mutations(server: &TestServer) -> u64 {
     state::number(&server.app.office, "SELECT count(*) FROM mutation").await as u64
 }
@@ -96,15 +111,20 @@ async fn mutations(server: &TestServer) -> u64 {
 async fn assert_sides_are_equal(phone: &Phone, server: &TestServer, programme: &DemoProgramme, tally: &Tally) {
     let db = &server.app.office;
     let expected = state::rows_for_mentor(db, demo::id(programme), demo::user(programme, ANA).0).await;
-    assert_equal(&phone.rows(), &expected);
+    let unsettled = [phone.held(10).unwrap(), phone.rejected(10).unwrap()].concat();
+    let mut shown = phone.rows();
+    for change in &unsettled {
+        assert!(shown.remove(&(change.kind, change.row_id)).is_some(), "the person does not see {change:?}");
+    }
+    assert_equal(&shown, &expected);
     assert_eq!(mutations(server).await, tally.recorded);
     let count = async |text: &str| state::number(db, text).await as u64;
-    assert_eq!(count("SELECT count(*) FROM mutation WHERE outcome <> 'A'").await, 0);
     let repeated = "SELECT count(*) - count(DISTINCT text) FROM finding WHERE text LIKE 'Constatarea %-%'";
     assert_eq!(count(repeated).await, 0);
+    for (outcome, of_all) in [("H", tally.phones), ("R", tally.phones), ("C", 0), ("M", 0)] {
+        let text = format!("SELECT count(*) FROM mutation WHERE outcome = '{outcome}'");
+        assert_eq!(count(&text).await, of_all, "{outcome}");
+    }
     let standing = phone.status().unwrap().sync;
-    let held = count("SELECT count(*) FROM held_item WHERE state = 'OPEN'").await;
-    assert_eq!((standing.pending, standing.held, standing.rejected, standing.conflicts), (0, held, 0, 0));
-    let own = phone.count::<Finding>(&client_sdk::store::Query::new()).unwrap();
-    assert_eq!(own, expected.keys().filter(|(kind, _)| kind.def().name == "finding").count() as u64);
+    assert_eq!((standing.pending, standing.held, standing.rejected, standing.conflicts), (0, 1, 1, 0));
 }
