@@ -42,6 +42,7 @@ async fn a_hundred_cuts_at_random_bytes_of_pushes_and_first_syncs_end_with_equal
         push_through_cuts(&phone, &server, &network, &mut random, &mut tally).await;
         assert_sides_are_equal(&phone, &server, &programme, &tally).await;
     }
+    eprintln!("{tally:?}");
     assert!(tally.failed > 60 && tally.answers_lost > 10, "the cuts hurt too little: {tally:?}");
 }
 
