@@ -25,12 +25,16 @@ fn make_visit(phone: &Phone) -> VisitId {
     id
 }
 
-/// Returns how long the sync of a visit takes when nobody disturbs it.
+/// Returns how long the sync of a visit takes when nobody disturbs it and everything is warm.
 async fn measure_push(phone: &Phone) -> u64 {
-    make_visit(phone);
-    let start = Instant::now();
-    phone.sync().await;
-    start.elapsed().as_micros() as u64
+    let mut shortest_us = u64::MAX;
+    for _ in 0..3 {
+        make_visit(phone);
+        let start = Instant::now();
+        phone.sync().await;
+        shortest_us = shortest_us.min(start.elapsed().as_micros() as u64);
+    }
+    shortest_us
 }
 
 #[tokio::test(flavor = "multi_thread")]
