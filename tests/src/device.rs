@@ -58,7 +58,7 @@ impl Device {
     /// Enrols a new device of `user` at the server.
     pub async fn enrol(address: SocketAddr, user: UserId) -> Self {
         let id = DeviceId(Uuid::now_v7());
-        let http = client();
+        let http = http_client();
         let device = serde_json::json!({"id": id, "name": "phone", "model": "test", "appVersion": "1"});
         let body = serde_json::json!({"email": email(user), "password": PASSWORD, "device": device});
         let answer = http.post(format!("http://{address}/auth/enrol")).json(&body).send().await.expect("it answers");
@@ -214,7 +214,8 @@ impl Device {
     }
 }
 
-fn client() -> reqwest::Client {
+/// Returns a client that opens a connection for each request.
+pub(crate) fn http_client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     // The client wants a provider even where no TLS is spoken.
     PROVIDER.call_once(|| {

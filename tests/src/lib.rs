@@ -4,22 +4,31 @@
 //! - [`TestServer`]: the server on such a database, inside the test's process.
 //! - [`ServerProcess`]: the server as a process, with its exit code and its messages.
 //! - [`programme`]: a small programme with people, and [`sample`] rows to record in it.
+//! - [`demo`]: the demo programme, for stories.
 //! - [`Device`]: a device that speaks the protocol itself.
+//! - [`Phone`]: a device with the SDK, and [`Office`]: a person with a browser.
+//! - [`visit`]: a visit step by step on a phone.
 //! - [`Proxy`]: a network between the two that can be cut and measured.
 //! - [`state`]: what the server holds, asked of the database.
 
+pub mod demo;
+pub mod phone;
 pub mod programme;
 pub mod sample;
 pub mod state;
+pub mod visit;
 
 mod device;
+mod office;
 mod postgres;
 mod proxy;
 mod server_process;
 mod test_server;
 
 pub use device::{Answer, Cache, Device, now};
+pub use office::Office;
+pub use phone::Phone;
 pub use postgres::TestDb;
 pub use proxy::{Proxy, Way};
-pub use server_process::{Ended, ServerProcess, data_folder, get};
+pub use server_process::{Ended, ServerProcess, data_folder, get, program};
 pub use test_server::TestServer;

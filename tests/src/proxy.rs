@@ -19,8 +19,8 @@ pub struct Proxy {
 struct Shared {
     /// Bytes that passed from the client to the server, and back.
     passed: [AtomicU64; 2],
-    /// After how many bytes of one connection it is cut, in the same directions.
-    cut_after: [AtomicU64; 2],
+    /// How many more bytes may pass in the same directions before everything is cut.
+    left: [AtomicU64; 2],
 }
 
 /// Which way bytes go.
@@ -38,7 +38,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");
         let never = || AtomicU64::new(u64::MAX);
-        let shared = Arc::new(Shared { passed: Default::default(), cut_after: [never(), never()] });
+        let shared = Arc::new(Shared { passed: Default::default(), left: [never(), never()] });
         let kept = shared.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -48,15 +48,20 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// Cuts every connection after `bytes` in one direction.
+    /// Lets `bytes` more pass in one direction, then cuts every connection, old or new, at its next byte.
     pub fn cut_after(&self, way: Way, bytes: u64) {
         self.heal();
-        self.shared.cut_after[way as usize].store(bytes, Ordering::SeqCst);
+        self.shared.left[way as usize].store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets nothing pass, as a phone without a signal.
+    pub fn cut(&self) {
+        self.cut_after(Way::Up, 0);
     }
 
     /// Cuts no more.
     pub fn heal(&self) {
-        self.shared.cut_after.iter().for_each(|cut| cut.store(u64::MAX, Ordering::SeqCst));
+        self.shared.left.iter().for_each(|left| left.store(u64::MAX, Ordering::SeqCst));
     }
 
     /// Returns how many bytes have passed in one direction since the last call.
@@ -92,21 +97,33 @@ async fn pass(
     shared: &Shared,
     way: Way,
 ) -> bool {
-    let mut left = shared.cut_after[way as usize].load(Ordering::SeqCst);
     let mut buffer = vec![0; 16 * 1_024];
-    while left > 0 {
+    loop {
         let read = match from.read(&mut buffer).await {
             Ok(0) | Err(_) => {
                 let _ = to.shutdown().await;
                 return false;
             }
-            Ok(read) => read.min(usize::try_from(left).unwrap_or(usize::MAX)),
+            Ok(read) => read,
         };
-        shared.passed[way as usize].fetch_add(read as u64, Ordering::SeqCst);
-        if to.write_all(&buffer[..read]).await.is_err() {
+        let (passes, is_cut) = shared.take(way, read);
+        if to.write_all(&buffer[..passes]).await.is_err() {
             return false;
         }
-        left -= read as u64;
+        if is_cut {
+            return true;
+        }
     }
-    true
+}
+
+impl Shared {
+    /// Returns how many of `read` bytes pass, and whether nothing passes after them.
+    fn take(&self, way: Way, read: usize) -> (usize, bool) {
+        let spend = |left: u64| (left != u64::MAX).then(|| left.saturating_sub(read as u64));
+        let left = self.left[way as usize].fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend);
+        let left = left.unwrap_or(u64::MAX);
+        let passes = read.min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.passed[way as usize].fetch_add(passes as u64, Ordering::SeqCst);
+        (passes, left <= read as u64)
+    }
 }

@@ -1,7 +1,7 @@
 //! The server as a process.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use crate::TestDb;
 
 /// A command that should end and instead serves must fail its test, not hang it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,11 +46,25 @@ pub fn data_folder() -> TempDir {
 impl ServerProcess {
     /// Returns a command for the server that knows nothing of the surroundings but `PATH`.
     pub fn command(arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("server-under-test"));
         command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TEREN__HTTP__LISTEN", "127.0.0.1:0");
         command
+    }
+
+    /// Starts a server on a database of a test, at an address that stays the same from one start to the next.
+    pub fn serve(db: &TestDb, address: SocketAddr) -> Self {
+        let mut command = Self::command(&["serve"]);
+        command.env("DATABASE_URL", &db.url).env("TEREN__ENVIRONMENT", "production");
+        command.env("TEREN__HTTP__BEHIND_TLS_PROXY", "true").env("TEREN__LOG__FILTER", "error");
+        command.env("TEREN__HTTP__LISTEN", address.to_string());
+        Self::start(&mut command)
+    }
+
+    /// Returns an address at which nothing answers yet.
+    pub fn free_address() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free")
     }
 
     /// Runs a command to its end, which must come by itself.
@@ -132,9 +148,9 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, answer)
 }
 
-/// Cargo puts the programs of a package beside the folder of its tests.
-fn binary() -> PathBuf {
+/// Returns the path of a program of this package: Cargo puts them beside the folder of its tests.
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let deps = test.parent().expect("a test is in a folder");
-    deps.with_file_name("server-under-test")
+    deps.with_file_name(name)
 }

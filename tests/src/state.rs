@@ -6,6 +6,7 @@ use server::store::{Bind, Db, Sql, rows};
 use sync_protocol::entity::{EntityKind, OFFICE_SCOPE};
 use sync_protocol::field::ScopeRule;
 use sync_protocol::rows::VersionedRow;
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use crate::programme::PROGRAMME;
@@ -34,8 +35,30 @@ pub async fn head(db: &Db) -> i64 {
     number(db, &format!("SELECT seq FROM programme_head WHERE programme_id = '{PROGRAMME}'")).await
 }
 
-/// Returns every row of the scopes by the scope column of its own table, whatever the log says.
+/// Returns every row of the test programme's scopes by the scope column of its own table, whatever the log says.
 pub async fn rows_in(db: &Db, scopes: &[Uuid]) -> BTreeMap<(EntityKind, Uuid), VersionedRow> {
+    rows_of(db, PROGRAMME, scopes).await
+}
+
+/// Returns what a mentor's phone must hold: the rows of the person, the programme and the granted enterprises,
+/// without special categories.
+pub async fn rows_for_mentor(db: &Db, programme: Uuid, mentor: Uuid) -> BTreeMap<(EntityKind, Uuid), VersionedRow> {
+    let granted = format!(
+        "SELECT scope_id::text FROM scope_grant WHERE user_id = '{mentor}' AND valid_from_at <= now() \
+         AND (valid_until_at IS NULL OR valid_until_at > now())"
+    );
+    let granted = texts(db, &granted).await;
+    let mut scopes: Vec<Uuid> = granted.iter().map(|scope| scope.parse().expect("an identifier")).collect();
+    scopes.extend([mentor, programme]);
+    let mut rows = rows_of(db, programme, &scopes).await;
+    for ((kind, _), row) in &mut rows {
+        let masked = kind.def().fields.iter().enumerate().filter(|(_, field)| field.special);
+        masked.for_each(|(at, _)| row.row.values[at] = Value::Null);
+    }
+    rows
+}
+
+async fn rows_of(db: &Db, programme: Uuid, scopes: &[Uuid]) -> BTreeMap<(EntityKind, Uuid), VersionedRow> {
     let mut found = BTreeMap::new();
     for kind in EntityKind::ALL.iter().copied() {
         let scope = match kind.def().scope {
@@ -53,10 +76,10 @@ pub async fn rows_in(db: &Db, scopes: &[Uuid]) -> BTreeMap<(EntityKind, Uuid), V
             kind.number()
         );
         let mut conn = db.conn().await.unwrap();
-        let sql = Sql::new(sql).bind(PROGRAMME).bind(Bind::from(scopes));
+        let sql = Sql::new(sql).bind(programme).bind(Bind::from(scopes));
         let records = conn.query(sql).await.unwrap();
         let page: Vec<(Uuid, u64)> = records.iter().map(|r| (r.uuid(0).unwrap(), r.int(1).unwrap() as u64)).collect();
-        let rows = rows::read_page(&mut conn, PROGRAMME, kind, &page).await.unwrap();
+        let rows = rows::read_page(&mut conn, programme, kind, &page).await.unwrap();
         found.extend(rows.into_iter().map(|row| ((kind, row.row.id), row)));
     }
     found

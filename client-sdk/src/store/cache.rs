@@ -117,6 +117,11 @@ impl Cache {
         if self.rows >= ROWS_PER_COMMIT { self.commit() } else { Ok(()) }
     }
 
+    /// Commits the rows of pages that are not on the disk yet. Costs nothing when there are none.
+    pub(super) fn keep_pages(&mut self) -> Result<()> {
+        if self.rows > 0 { self.commit() } else { Ok(()) }
+    }
+
     /// Returns a row as it is shown, with its version.
     pub(super) fn get(&self, key: RowKey) -> Result<Option<(i64, Row)>> {
         let fields = key.0.def().fields;

@@ -240,6 +240,17 @@ fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
 }
 
 #[test]
+fn a_change_of_a_row_that_has_just_come_is_shown_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    // The session goes on: more pages are on their way, and nothing has written this one.
+    store.apply_page(&page(vec![(10, finding(1, 9, "server"))], None)).unwrap();
+    patch(&store, 1, "text", "mine");
+    drop(store);
+    assert_eq!(shown(&open(folder.path()), 1), Some(("mine".to_owned(), 10, RowState::Pending)));
+}
+
+#[test]
 fn an_accepted_edit_stays_shown_until_the_servers_row_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

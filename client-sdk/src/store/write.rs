@@ -73,6 +73,8 @@ impl Store {
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
         let author = inner.outbox.account.ok_or(Error::NeedsSignIn)?.user;
+        // The change may rest on rows that have just come: after a crash, it could not be shown without them.
+        inner.cache.keep_pages()?;
         inner.cache.begin()?;
         execute(&inner.cache.conn, "SAVEPOINT batch")?;
         let (last, last_hash) = (inner.outbox.last, inner.outbox.last_hash);

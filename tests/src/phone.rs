@@ -1,0 +1,129 @@
+//! A phone: the SDK on files of its own, as an application opens it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use client_sdk::account::Enrolment;
+use client_sdk::client::{Client, ClientConfig};
+use client_sdk::config::Config;
+use client_sdk::error::ApiError;
+use client_sdk::key::FixedKeyProvider;
+use client_sdk::store::Query;
+use client_sdk::sync::SyncReport;
+use sync_protocol::entity::EntityKind;
+use sync_protocol::rows::VersionedRow;
+use sync_protocol::value::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A phone with an open application.
+pub struct Phone {
+    client: Option<Client>,
+    folder: TempDir,
+    server: SocketAddr,
+}
+
+/// Opens the application on a folder.
+pub fn open(folder: &Path, server: SocketAddr) -> Client {
+    let config = Config::new(format!("http://{server}"), folder);
+    Client::open(ClientConfig::new(config, Arc::new(FixedKeyProvider([0x7e; 32])))).expect("the folder can be opened")
+}
+
+/// Rows by kind and identifier.
+pub type Rows = BTreeMap<(EntityKind, Uuid), VersionedRow>;
+
+/// Asserts that a phone shows what it should, versions included.
+///
+/// Postgres keeps JSON in a form of its own: spaces and the order of keys do not count.
+pub fn assert_equal(shown: &Rows, expected: &Rows) {
+    let (shown, expected) = (&plain(shown), &plain(expected));
+    let missing: Vec<_> = expected.keys().filter(|key| !shown.contains_key(key)).collect();
+    let beyond: Vec<_> = shown.keys().filter(|key| !expected.contains_key(key)).collect();
+    assert!(missing.is_empty() && beyond.is_empty(), "missing {missing:?}, beyond {beyond:?}");
+    let stale: Vec<_> = expected.iter().filter(|(key, row)| shown[*key] != **row).collect();
+    let first = stale.first().map(|(key, row)| (&shown[*key], *row));
+    assert!(stale.is_empty(), "{} rows differ, the first: {first:?}", stale.len());
+}
+
+fn plain(rows: &Rows) -> Rows {
+    let mut rows = rows.clone();
+    for value in rows.values_mut().flat_map(|row| &mut row.row.values) {
+        if let Value::Json(text) = value {
+            let json: serde_json::Value = serde_json::from_str(text).expect("the text is JSON");
+            *text = json.to_string();
+        }
+    }
+    rows
+}
+
+impl Phone {
+    /// Returns a new phone that talks to a server, or to a proxy before it.
+    pub fn new(server: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        Self { client: Some(open(folder.path(), server)), folder, server }
+    }
+
+    /// Returns the folder of its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Enrols it for a person.
+    pub async fn enrol(&self, email: &str, password: &str) {
+        let enrolment = Enrolment {
+            email: email.to_owned(),
+            password: password.to_owned().into(),
+            device_name: "Telefonul".to_owned(),
+            device_model: "test".to_owned(),
+        };
+        Client::enrol(self, &enrolment).await.expect("the person may enrol");
+    }
+
+    /// Syncs once, as far as it goes.
+    pub async fn try_sync(&self) -> Result<SyncReport, ApiError> {
+        Client::sync(self, None, std::future::pending()).await
+    }
+
+    /// Syncs once; the sync must bring both sides together.
+    pub async fn sync(&self) -> SyncReport {
+        let report = self.try_sync().await.expect("the server answers");
+        assert!(report.complete, "{report:?}");
+        report
+    }
+
+    /// Closes the application without a word to it.
+    pub fn close(&mut self) {
+        self.client = None;
+    }
+
+    /// Opens the application that was closed.
+    pub fn reopen(&mut self) {
+        self.client = Some(open(self.folder.path(), self.server));
+    }
+
+    /// Ends the application without a word to it and opens it again: only the files are left of what it knew.
+    pub fn restart(&mut self) {
+        self.close();
+        self.reopen();
+    }
+
+    /// Returns every row as it is shown.
+    pub fn rows(&self) -> Rows {
+        let all = Query::new().limit(u32::MAX);
+        let rows = |kind: EntityKind| {
+            let shown = self.store().list(kind, &all).expect("the cache can be read");
+            shown.into_iter().map(move |row| ((kind, row.row.id), VersionedRow { seq: row.seq, row: row.row }))
+        };
+        EntityKind::ALL.iter().copied().flat_map(rows).collect()
+    }
+}
+
+impl Deref for Phone {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        self.client.as_ref().expect("the application is open")
+    }
+}
