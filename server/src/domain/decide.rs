@@ -16,6 +16,7 @@ use super::load::{Key, Loaded, references};
 use super::merge::{self, Concurrent};
 use super::policy::{self, Action};
 use super::traces;
+use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
 use crate::store::mutations::{HeldMutation, Outbox};
 
@@ -98,6 +99,42 @@ impl Verdict {
     }
 }
 
+/// On whose behalf a mutation is decided: held work may be another person's than the batch that releases it.
+#[derive(Clone, Copy)]
+struct Source<'v> {
+    viewer: &'v Viewer,
+    device: Uuid,
+    clock_offset_ms: i64,
+    received_at: Timestamp,
+    is_strict: bool,
+}
+
+impl<'v> Source<'v> {
+    fn of(batch: &Batch<'v>) -> Self {
+        Self {
+            viewer: batch.viewer,
+            device: batch.outbox.device,
+            clock_offset_ms: batch.clock_offset_ms,
+            received_at: batch.received_at,
+            is_strict: batch.is_strict,
+        }
+    }
+
+    fn of_held(held: &HeldMutation, viewer: &'v Viewer) -> Self {
+        let received_at = held.held_at;
+        Self { viewer, device: held.outbox.device, clock_offset_ms: 0, received_at, is_strict: false }
+    }
+
+    fn is_office(&self) -> bool {
+        self.device.is_nil()
+    }
+
+    /// The instant of capture by the server's clock, never in the future: what was allowed then is allowed now.
+    fn captured_at(&self, mutation: &Mutation) -> Timestamp {
+        mutation.captured_at.plus_ms(self.clock_offset_ms).min(self.received_at)
+    }
+}
+
 struct Decider<'b> {
     batch: &'b Batch<'b>,
     loaded: Loaded,
@@ -109,13 +146,14 @@ struct Decider<'b> {
 /// Decides a batch.
 pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
     let released = std::mem::take(&mut loaded.released);
+    let authors = std::mem::take(&mut loaded.authors);
     let mut decider =
         Decider { batch, loaded, slots: HashMap::new(), touched_again: HashSet::new(), is_verbatim: true };
     let mut results = Vec::with_capacity(batch.mutations.len());
     for group in groups(&batch.mutations) {
         decider.decide_group(group, &mut results);
     }
-    let released = decider.release_all(released);
+    let released = decider.release_all(released, &authors);
     decider.finish(results, released)
 }
 
@@ -154,17 +192,26 @@ impl Decider<'_> {
             // Someone else used the device. The work is kept, and a person decides whose it is.
             return Verdict::Held { code: "HELD_DEVICE_REVIEW", waits_for: None };
         }
-        self.decide_mutation(mutation, self.batch.outbox.device)
+        self.decide_mutation(mutation, &Source::of(self.batch))
     }
 
-    /// Applies what was held, in any order: one may be the parent of another. What is not this author's stays held.
-    fn release_all(&mut self, held: Vec<(HeldMutation, Mutation)>) -> Vec<HeldOutcome> {
-        let author = self.batch.viewer.user_id;
-        let mut waiting: Vec<_> = held.into_iter().filter(|(_, mutation)| mutation.author.0 == author).collect();
+    /// Applies what was held, in any order: one may be the parent of another. Each is judged by the permissions of
+    /// its own author; what belongs to nobody who may still sign in stays held.
+    fn release_all(
+        &mut self,
+        held: Vec<(HeldMutation, Mutation)>,
+        authors: &HashMap<Uuid, Viewer>,
+    ) -> Vec<HeldOutcome> {
+        let own = self.batch.viewer;
+        let author = |mutation: &Mutation| {
+            if mutation.author.0 == own.user_id { Some(own) } else { authors.get(&mutation.author.0) }
+        };
+        let known = held.into_iter().filter_map(|(held, mutation)| Some((author(&mutation)?, held, mutation)));
+        let mut waiting: Vec<_> = known.collect();
         let mut outcomes = Vec::new();
         loop {
             let before = waiting.len();
-            waiting.retain(|(held, mutation)| match self.release(held, mutation) {
+            waiting.retain(|(viewer, held, mutation)| match self.release(viewer, held, mutation) {
                 Some(outcome) => {
                     outcomes.push(outcome);
                     false
@@ -178,8 +225,8 @@ impl Decider<'_> {
     }
 
     /// Decides a held mutation again. While something else is missing, it waits for that.
-    fn release(&mut self, held: &HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
-        let verdict = self.decide_mutation(mutation, held.outbox.device);
+    fn release(&mut self, viewer: &Viewer, held: &HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
+        let verdict = self.decide_mutation(mutation, &Source::of_held(held, viewer));
         self.is_verbatim = false;
         if let Verdict::Held { waits_for, .. } = verdict {
             if waits_for != held.waits_for_id {
@@ -196,7 +243,7 @@ impl Decider<'_> {
         Some(HeldOutcome { held: held.clone(), result })
     }
 
-    fn decide_mutation(&mut self, mutation: &Mutation, device: Uuid) -> Verdict {
+    fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
         let slot = self.slot(key);
         if mutation.op == Op::Delete && slot.now.is_none() {
@@ -206,7 +253,7 @@ impl Decider<'_> {
         let Some(shown) = shown_by_sender(mutation, slot.now.as_ref()) else {
             return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(mutation.row_id) };
         };
-        if let Some(denied) = self.check_permission(mutation, slot.now.as_ref(), &shown) {
+        if let Some(denied) = self.check_permission(mutation, slot.now.as_ref(), &shown, source) {
             return denied;
         }
         if let Some(parent) = self.missing_parent(mutation) {
@@ -216,15 +263,15 @@ impl Decider<'_> {
             self.put(key, slot, None);
             return Verdict::Applied;
         }
-        let mut concurrent = self.concurrent_edits(mutation, &slot, device);
-        if !concurrent.is_empty() && self.batch.is_strict {
+        let mut concurrent = self.concurrent_edits(mutation, &slot, source.device);
+        if !concurrent.is_empty() && source.is_strict {
             return Verdict::Rejected { code: "CONFLICT", violation: None };
         }
-        let after = match self.merge(mutation, slot.now.as_ref(), &shown, &mut concurrent) {
+        let after = match self.merge(mutation, slot.now.as_ref(), &shown, &mut concurrent, source) {
             Ok(after) => after,
             Err(violation) => return Verdict::Rejected { code: "REJECT_RULE", violation: Some(violation) },
         };
-        let since = self.changes_since(mutation, &slot, device);
+        let since = self.changes_since(mutation, &slot, source.device);
         self.is_verbatim &= after == shown && concurrent.is_empty() && since != Since::Unseen && since != Since::Others;
         self.put(key, slot, Some(after));
         match (concurrent.is_empty(), since) {
@@ -241,14 +288,15 @@ impl Decider<'_> {
         before: Option<&Row>,
         shown: &Row,
         concurrent: &mut [Concurrent],
+        source: &Source<'_>,
     ) -> Result<Row, Violation> {
         let mut after = with_winners(shown, concurrent);
-        match self.check_rules(mutation, before, &mut after) {
+        match self.check_rules(mutation, before, &mut after, source) {
             Err(violation) if violation.rule == rule::STATE && !concurrent.is_empty() => {
                 // Each step was allowed where its author stood: two steps that meet are a conflict, no mistake.
                 concurrent.iter_mut().for_each(Concurrent::let_server_win);
                 after = with_winners(shown, concurrent);
-                self.check_rules(mutation, before, &mut after).map(|()| after)
+                self.check_rules(mutation, before, &mut after, source).map(|()| after)
             }
             checked => checked.map(|()| after),
         }
@@ -284,28 +332,29 @@ impl Decider<'_> {
         self.put(key, slot, Some(change.row));
     }
 
-    fn check_permission(&self, mutation: &Mutation, before: Option<&Row>, after: &Row) -> Option<Verdict> {
+    fn check_permission(
+        &self,
+        mutation: &Mutation,
+        before: Option<&Row>,
+        after: &Row,
+        source: &Source<'_>,
+    ) -> Option<Verdict> {
         let denied = Some(Verdict::Rejected { code: "REJECT_SCOPE", violation: None });
         let def = mutation.kind.def();
         let is_offered = match def.origin {
             Origin::Field => true,
-            Origin::Office => self.batch.is_office() || before.is_some(),
+            Origin::Office => source.is_office() || before.is_some(),
             Origin::Server => mutation.kind == EntityKind::Conflict && before.is_some(),
         };
         let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
         // Both sides, or moving a row would leak it.
         let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
-        let at = self.captured_at(mutation);
+        let at = source.captured_at(mutation);
         let is_allowed = |scope| {
-            let decide = |action: &Action| policy::decide(self.batch.viewer, *action, mutation.kind, scope, at);
+            let decide = |action: &Action| policy::decide(source.viewer, *action, mutation.kind, scope, at);
             actions.iter().all(|action| decide(action).is_allowed())
         };
         if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
-    }
-
-    /// The instant of capture by the server's clock, never in the future: what was allowed then is allowed now.
-    fn captured_at(&self, mutation: &Mutation) -> Timestamp {
-        mutation.captured_at.plus_ms(self.batch.clock_offset_ms).min(self.batch.received_at)
     }
 
     fn missing_parent(&self, mutation: &Mutation) -> Option<Uuid> {
@@ -341,18 +390,24 @@ impl Decider<'_> {
         }
     }
 
-    fn check_rules(&self, mutation: &Mutation, before: Option<&Row>, after: &mut Row) -> Result<(), Violation> {
+    fn check_rules(
+        &self,
+        mutation: &Mutation,
+        before: Option<&Row>,
+        after: &mut Row,
+        source: &Source<'_>,
+    ) -> Result<(), Violation> {
         let cx = RuleContext {
             now: self.batch.received_at,
-            actor: UserId(self.batch.viewer.user_id),
-            in_office: self.batch.is_office(),
+            actor: UserId(source.viewer.user_id),
+            in_office: source.is_office(),
             related: &self.loaded.related,
         };
         let violations = rule::check(mutation.kind, before, after, &cx);
         if let Some(violation) = violations.into_iter().find(Violation::is_hard) {
             return Err(violation);
         }
-        if !self.batch.is_office() {
+        if !source.is_office() {
             rule::on_receipt(mutation.kind, after);
         }
         Ok(())

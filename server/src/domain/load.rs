@@ -8,8 +8,10 @@ use sync_protocol::patch;
 use sync_protocol::rule::{self, Need, Related};
 use uuid::Uuid;
 
+use super::viewer::Viewer;
 use super::write::Batch;
 use crate::store::mutations::{FieldChange, HeldMutation};
+use crate::store::query::load_viewer;
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, Tx, mutations, rows};
 
@@ -29,6 +31,8 @@ pub(super) struct Loaded {
     pub changes: HashMap<Key, Vec<FieldChange>>,
     /// Mutations that were held for a row that this batch creates.
     pub released: Vec<(HeldMutation, Mutation)>,
+    /// The people who made those, besides the sender.
+    pub authors: HashMap<Uuid, Viewer>,
 }
 
 /// Loads what the batch needs and locks the rows that it touches.
@@ -37,6 +41,7 @@ pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, Store
     let mut loaded = Loaded::default();
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();
     loaded.released = released(tx, programme, &own).await?;
+    loaded.authors = authors(tx, batch, &loaded.released).await?;
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
     let all: Vec<&Mutation> = own.into_iter().chain(&released).collect();
     load_rows(tx, programme, &all, &mut loaded).await?;
@@ -65,6 +70,22 @@ async fn released(
         released.extend(found);
     }
     Ok(released)
+}
+
+/// Loads the people whose work was held, besides the sender, with their permissions.
+async fn authors(
+    tx: &mut Tx,
+    batch: &Batch<'_>,
+    released: &[(HeldMutation, Mutation)],
+) -> Result<HashMap<Uuid, Viewer>, StoreError> {
+    let others: BTreeSet<Uuid> = released.iter().map(|(_, mutation)| mutation.author.0).collect();
+    let mut authors = HashMap::new();
+    for author in others.into_iter().filter(|author| *author != batch.viewer.user_id) {
+        if let Some(viewer) = load_viewer(tx, batch.outbox.programme, author).await? {
+            authors.insert(author, viewer);
+        }
+    }
+    Ok(authors)
 }
 
 async fn load_rows(

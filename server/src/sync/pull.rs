@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sync_protocol::cursor::{Position, scopes_hash};
-use sync_protocol::entity::EntityKind;
+use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::rows::{Gone, VersionedRow};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
@@ -207,6 +207,25 @@ impl Sending<'_> {
             for at in &masked {
                 row.row.values[*at] = Value::Null;
             }
+            if kind == EntityKind::Conflict && !self.may_read_conflict(&row.row) {
+                Self::blank(kind, &mut row.row, &["kept_value", "other_value"]);
+            }
+        }
+    }
+
+    /// Whether the person may read the field that a conflict row keeps two values of.
+    fn may_read_conflict(&self, row: &Row) -> bool {
+        let def = EntityKind::Conflict.def();
+        let text = |name| row.get(def, name).as_text().unwrap_or_default();
+        let (kind, field) = (text("subject_kind"), text("field"));
+        let is_special =
+            EntityKind::from_name(kind).and_then(|kind| kind.def().field(field)).is_none_or(|field| field.special);
+        !is_special && policy::may_read_conflicting(self.viewer, kind, field)
+    }
+
+    fn blank(kind: EntityKind, row: &mut Row, fields: &[&str]) {
+        for at in fields.iter().filter_map(|name| kind.def().position(name)) {
+            row.values[at] = Value::Null;
         }
     }
 }
