@@ -125,6 +125,24 @@ async fn held_work_is_seen_by_its_author_only_and_breaks_no_rule_when_it_is_rele
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn held_work_is_released_when_someone_else_brings_its_parent_and_stays_its_authors() {
+    let (server, _phone, mut tablet) = started().await;
+    programme::import(&server.app.office, &[programme::grant(RADU, ENTERPRISES[0])]).await;
+    let visit = sample::visit(ENTERPRISES[0], RADU);
+    let finding = sample::finding(&visit, "a Anei, la vizita lui Radu");
+    tablet.create(&finding);
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Held]);
+    let mut radu = Device::enrol(server.address, RADU).await;
+    radu.sync().await;
+    radu.create(&visit);
+    radu.sync().await;
+    tablet.sync().await;
+    assert_eq!(states(&tablet), [HeldState::Applied]);
+    assert_eq!(radu.cache.get::<Finding>(finding.id).map(|row| row.text), Some(finding.text));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_of_someone_else_on_this_device_is_kept_for_review() {
     let (server, mut phone, _tablet) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use server::config::Config;
 use server::store::Sql;
 use server::world::SystemWorld;
-use sync_protocol::entity::{Employment, EntityKind, ScopeGrant, Visit};
+use sync_protocol::code::ConflictState;
+use sync_protocol::entity::{Conflict, Employment, EntityKind, ScopeGrant, Visit};
+use sync_protocol::id::ConflictId;
 use sync_protocol::wire::{History, Message};
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES, PROGRAMME, RADU};
 use tests::state::{head, number, psql, rows_in};
@@ -78,6 +80,33 @@ async fn special_categories_never_come_back_to_a_phone() {
     }
     let kept = "SELECT count(*) FROM employment WHERE vulnerability_codes IS NOT NULL";
     assert_eq!(number(&server.app.office, kept).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_about_a_special_category_shows_no_value_on_a_phone() {
+    let server = started(2_000).await;
+    let about = |id: u128, field: &str| Conflict {
+        id: ConflictId(Uuid::from_u128(id)),
+        subject_scope_id: ENTERPRISES[0].0,
+        subject_kind: "employment".to_owned(),
+        subject_id: Uuid::from_u128(1),
+        field: field.to_owned(),
+        kept_value: Some("\"una\"".to_owned()),
+        other_value: Some("\"alta\"".to_owned()),
+        kept_by: Some(ANA),
+        other_by: Some(RADU),
+        detected_at: now(),
+        policy: "LastArrival".to_owned(),
+        state: ConflictState::Open,
+        resolved_by: None,
+        resolved_at: None,
+    };
+    programme::import(&server.app.office, &[about(1, "vulnerability_codes"), about(2, "contract_no")]).await;
+    let mut device = Device::enrol(server.address, ANA).await;
+    device.sync().await;
+    let shown = |id: u128| device.cache.get::<Conflict>(ConflictId(Uuid::from_u128(id))).map(|row| row.kept_value);
+    assert_eq!(shown(1), Some(None));
+    assert_eq!(shown(2), Some(Some("\"una\"".to_owned())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_frame_ends_at_its_limits_and_never_inside_a_group() {
-        assert_eq!(frame_length(&changes(&[None; 700])), 500);
-        let mut groups = vec![None; 498];
+        assert_eq!(frame_length(&changes(&[None; 1_200])), 1_000);
+        let mut groups = vec![None; 998];
         groups.extend([Some(1); 5]);
-        assert_eq!(frame_length(&changes(&groups)), 498);
-        assert_eq!(frame_length(&changes(&[Some(1); 600])), 600);
+        assert_eq!(frame_length(&changes(&groups)), 998);
+        assert_eq!(frame_length(&changes(&[Some(1); 1_100])), 1_100);
         let large = (0..3).map(|_| Outgoing { group: None, hash: ChainHash::START, payload: vec![0; 600_000] });
         assert_eq!(frame_length(&large.collect::<Vec<_>>()), 1);
     }
