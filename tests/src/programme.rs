@@ -132,7 +132,7 @@ fn form() -> Form {
     Form {
         id: FORM,
         code: "VISIT_ROUTINE".to_owned(),
-        version: 3,
+        version_no: 3,
         title: text("Vizită de rutină"),
         valid_from_on: day("2020-01-01"),
         valid_until_on: None,

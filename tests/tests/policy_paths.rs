@@ -105,7 +105,7 @@ async fn a_session_serves_its_own_device_only_and_other_bodies_are_refused() {
     hello.protocol = 99;
     assert_eq!(device.exchange(hello, &[]).await.status, Some(400));
     let mut many = device.clone();
-    (0..501).for_each(|_| many.outbox.push(vec![0]));
-    assert_eq!(many.send(&[many.push(1, 501)]).await.status, Some(413));
+    (0..2_001).for_each(|_| many.outbox.push(vec![0]));
+    assert_eq!(many.send(&[many.push(1, 2_001)]).await.status, Some(413));
     assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation").await, 0);
 }

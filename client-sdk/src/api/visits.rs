@@ -109,7 +109,7 @@ impl Visits<'_> {
         let is_valid = |form: &&Record<Form>| {
             form.valid_from_on <= today && form.valid_until_on.is_none_or(|until| today <= until)
         };
-        let newest = forms.iter().filter(is_valid).max_by_key(|form| form.version);
+        let newest = forms.iter().filter(is_valid).max_by_key(|form| form.version_no);
         newest.map(|form| form.id).ok_or_else(no_form)
     }
 

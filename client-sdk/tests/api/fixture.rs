@@ -198,7 +198,7 @@ fn form() -> Form {
     Form {
         id: FORM,
         code: "VISIT_ROUTINE".to_owned(),
-        version: 3,
+        version_no: 3,
         title: I18n::default(),
         valid_from_on: day("2019-10-01"),
         valid_until_on: None,

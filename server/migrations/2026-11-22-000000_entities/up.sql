@@ -103,7 +103,7 @@ CREATE TABLE "form" (
     programme_id uuid NOT NULL,
     id uuid NOT NULL,
     code text NOT NULL,
-    version integer NOT NULL,
+    version_no integer NOT NULL,
     title jsonb NOT NULL,
     valid_from_on date NOT NULL,
     valid_until_on date,

@@ -245,7 +245,7 @@ pub(super) fn add(ids: &Ids, calendar: &Calendar, tables: &mut Tables) {
     tables.forms.push(Form {
         id: ids.at("form/VISIT_ROUTINE/3"),
         code: "VISIT_ROUTINE".to_owned(),
-        version: 3,
+        version_no: 3,
         title: in_three(["Vizită de monitorizare", "Monitoring visit", "Visita di monitoraggio"]),
         valid_from_on: calendar.day(START, 1),
         valid_until_on: None,

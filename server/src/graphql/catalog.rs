@@ -166,8 +166,6 @@ fn plural(kind: EntityKind) -> &'static str {
 pub(super) fn column_name(field: &Field) -> String {
     match field.reference {
         Some(_) => camel(&format!("{}_id", base(field))),
-        // Every row has a `version` of another kind.
-        None if field.name == "version" => "versionNo".to_owned(),
         None => camel(field.name),
     }
 }

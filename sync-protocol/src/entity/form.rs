@@ -8,7 +8,7 @@ entity! {
         /// The form, such as `VISIT_ROUTINE`.
         code: String [max(40) indexed],
         /// The version, counted from 1.
-        version: i32,
+        version_no: i32,
         /// The title.
         title: I18n,
         /// The first day on which visits may start with it.
