@@ -96,6 +96,23 @@ impl Value {
         }
     }
 
+    /// Reads the form of [`Value::to_json`]; `None` when it does not fit the type.
+    pub fn from_json(field_type: FieldType, json: &serde_json::Value) -> Option<Self> {
+        if json.is_null() {
+            return Some(Self::Null);
+        }
+        match field_type {
+            FieldType::Bool => json.as_bool().map(Self::Bool),
+            FieldType::Int => json.as_i64().map(Self::Int),
+            FieldType::Decimal => json.as_str()?.parse().ok().map(Self::Decimal),
+            FieldType::Text | FieldType::Code => json.as_str().map(|text| Self::Text(text.to_owned())),
+            FieldType::Uuid => json.as_str()?.parse().ok().map(Self::Uuid),
+            FieldType::Date => json.as_str()?.parse().ok().map(Self::Date),
+            FieldType::Timestamp => json.as_str()?.parse().ok().map(Self::Timestamp),
+            FieldType::Json => Some(Self::Json(json.to_string())),
+        }
+    }
+
     /// Returns the text, if this is text or a code.
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -164,3 +164,34 @@ async fn the_same_value_twice_is_no_conflict() {
     both.mentor.sync().await;
     assert_eq!(both.conflicts("status"), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_settled_by_who_sets_the_field_again_having_seen_it() {
+    let mut both = started().await;
+    let with_text = |action: &FollowUpAction, text: &str| FollowUpAction { text: text.to_owned(), ..action.clone() };
+    both.mentor.change(&both.action, &with_text(&both.action, "al Anei"), both.seq);
+    both.edit(true, with_text(&both.action, "al Carmenei")).await;
+    let states = |both: &Both| both.conflicts("text").iter().map(|conflict| conflict.state).collect::<Vec<_>>();
+    assert_eq!(states(&both), [ConflictState::Open]);
+    let shown = both.shown();
+    let key = (EntityKind::FollowUpAction, both.action.id.0);
+    let seen = both.mentor.cache.rows[&key].seq;
+
+    // The due date is not what the two disagree about, and who has not seen the conflict does not settle it.
+    both.mentor.change(&shown, &postponed(&shown), seen);
+    both.coordinator.change(&shown, &with_text(&shown, "fără să fi văzut"), both.seq);
+    both.mentor.sync().await;
+    both.coordinator.sync().await;
+    both.mentor.sync().await;
+    assert!(states(&both).iter().all(|state| *state == ConflictState::Open), "{:?}", states(&both));
+
+    let (shown, seen) = (both.shown(), both.mentor.cache.rows[&key].seq);
+    let no = both.mentor.change(&shown, &with_text(&shown, "ales de Ana"), seen);
+    assert_eq!(both.mentor.sync().await.outcome(no), Outcome::Applied);
+    both.coordinator.sync().await;
+    assert_eq!(both.shown().text, "ales de Ana");
+    for conflict in both.conflicts("text") {
+        assert_eq!((conflict.state, conflict.resolved_by), (ConflictState::Resolved, Some(ANA)), "{conflict:?}");
+        assert!(conflict.resolved_at.is_some());
+    }
+}

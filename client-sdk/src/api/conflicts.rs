@@ -1,15 +1,18 @@
 //! Two people changed the same field: both values, for a person to look at.
 
+use sync_protocol::cbor::Malformed;
 use sync_protocol::code::ConflictState;
 use sync_protocol::entity::{Conflict, EntityKind, User};
+use sync_protocol::field::Field;
 use sync_protocol::id::{ConflictId, UserId};
 use sync_protocol::message::field_label;
 use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::error::ApiResult;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Direction, Query};
 
 /// A conflict with the names of the people.
@@ -27,7 +30,7 @@ pub struct ConflictItem {
     pub field_label: String,
     /// The value that is shown.
     pub kept: Side,
-    /// The value that is not shown. To prefer it, change the row with [`Client::edit`].
+    /// The value that is not shown. To prefer it, [`Client::conflicts_resolve`].
     pub other: Side,
     /// When the office noticed.
     pub detected_at: Timestamp,
@@ -51,6 +54,19 @@ impl Client {
         Ok(items.collect::<Result<_>>()?)
     }
 
+    /// Settles a conflict: the field keeps the shown value, or takes the other one.
+    ///
+    /// Is a change of the row like any other. The office closes the conflict when it arrives, so that it leaves the
+    /// list with the next sync.
+    pub fn conflicts_resolve(&self, conflict: ConflictId, take_other: bool) -> ApiResult<()> {
+        let conflict = self.require::<Conflict>(conflict)?.data;
+        let (kind, field) = contested(&conflict).ok_or_else(|| unreadable(&conflict))?;
+        let other = || other_value(&conflict, field).ok_or_else(|| unreadable(&conflict));
+        let value = take_other.then(other).transpose()?;
+        self.record(|writer| writer.affirm(kind, conflict.subject_id, field.name, value))?;
+        Ok(())
+    }
+
     fn conflict_item(&self, conflict: Conflict) -> Result<ConflictItem> {
         let label = field_label(&conflict.field, self.locale()).unwrap_or(&conflict.field).to_owned();
         Ok(ConflictItem {
@@ -70,6 +86,21 @@ impl Client {
         let Some(user) = user else { return Ok(None) };
         Ok(self.find::<User>(user)?.map(|user| user.data.display_name))
     }
+}
+
+/// Returns what a conflict is about; `None` for what a newer version knows.
+fn contested(conflict: &Conflict) -> Option<(EntityKind, &'static Field)> {
+    let kind = EntityKind::from_name(&conflict.subject_kind)?;
+    Some((kind, kind.def().field(&conflict.field)?))
+}
+
+fn other_value(conflict: &Conflict, field: &Field) -> Option<Value> {
+    let json = serde_json::from_str(conflict.other_value.as_deref().unwrap_or("null")).ok()?;
+    Value::from_json(field.field_type, &json)
+}
+
+fn unreadable(conflict: &Conflict) -> Error {
+    Error::Malformed(Malformed(format!("conflict {} is about something that is not known here", conflict.id.0)))
 }
 
 /// Returns a JSON value as people write it.

@@ -1,8 +1,9 @@
 //! Typed recording over the store's batches.
 
-use sync_protocol::entity::Entity;
+use sync_protocol::entity::{Entity, EntityKind};
 use sync_protocol::field::Origin;
 use sync_protocol::patch;
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::error::ApiResult;
@@ -57,6 +58,21 @@ impl Writer<'_, '_> {
         // Between typed rows: a code of a newer version, which reads as unknown in both, is not written back.
         let patch = patch::diff(&before.to_row(), &after.to_row());
         typed(&self.batch.patch(T::DEF.kind, id.into(), &patch)?)
+    }
+
+    /// Sets one field, to the value that it shows unless another one is given.
+    pub(super) fn affirm(
+        &mut self,
+        kind: EntityKind,
+        id: Uuid,
+        field: &'static str,
+        value: Option<Value>,
+    ) -> Result<()> {
+        let not_found = || Error::NotFound { kind: kind.def().name, id };
+        let shown = self.batch.get(kind, id)?.ok_or_else(not_found)?;
+        let Some(position) = kind.def().position(field) else { return Ok(()) };
+        let value = value.unwrap_or_else(|| shown.values[position].clone());
+        self.batch.affirm(kind, id, &vec![(position, value)]).map(drop)
     }
 
     /// Creates the row, or makes the one with its identifier equal to it.

@@ -158,13 +158,25 @@ impl WriteBatch<'_> {
     ///
     /// A change of nothing records nothing.
     pub fn patch(&mut self, kind: EntityKind, id: Uuid, patch: &Patch) -> Result<Row> {
+        self.change(kind, id, patch, &Patch::new())
+    }
+
+    /// Sets fields like [`WriteBatch::patch`], also where the row shows these values already: the person has decided
+    /// for them.
+    pub fn affirm(&mut self, kind: EntityKind, id: Uuid, patch: &Patch) -> Result<Row> {
+        self.change(kind, id, patch, patch)
+    }
+
+    fn change(&mut self, kind: EntityKind, id: Uuid, patch: &Patch, affirmed: &Patch) -> Result<Row> {
         let key = (kind, id);
         check_patch(kind, patch)?;
         let (seq, before) = self.shown(key)?;
         let mut after = before.clone();
         patch::apply(&mut after, patch);
         let after = self.checked(kind, Some(&before), after)?;
-        let changed = patch::diff(&before, &after);
+        let mut changed = patch::diff(&before, &after);
+        changed.extend(affirmed.iter().filter(|(at, value)| before.values.get(*at) == Some(value)).cloned());
+        changed.sort_unstable_by_key(|(at, _)| *at);
         if changed.is_empty() {
             return Ok(after);
         }

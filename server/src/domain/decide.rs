@@ -274,10 +274,27 @@ impl Decider<'_> {
         let since = self.changes_since(mutation, &slot, source.device);
         self.is_verbatim &= after == shown && concurrent.is_empty() && since != Since::Unseen && since != Since::Others;
         self.put(key, slot, Some(after));
+        self.settle_conflicts(mutation);
         match (concurrent.is_empty(), since) {
             (false, _) => Verdict::Conflict(concurrent),
             (true, Since::Others) => Verdict::Merged,
             (true, _) => Verdict::Applied,
+        }
+    }
+
+    /// Settles the conflicts that the author had seen: the row says now what a person chose.
+    fn settle_conflicts(&mut self, mutation: &Mutation) {
+        let about = self.loaded.conflicts.get(&(mutation.kind, mutation.row_id)).cloned().unwrap_or_default();
+        for id in about {
+            let slot = self.slot((EntityKind::Conflict, id));
+            let settled = slot
+                .now
+                .and_then(|conflict| traces::settled_conflict(&conflict, slot.seq, mutation, self.batch.received_at));
+            if let Some(settled) = settled {
+                // The author's device does not show it so.
+                self.is_verbatim = false;
+                self.replace(EntityKind::Conflict, settled);
+            }
         }
     }
 

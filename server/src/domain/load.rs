@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::viewer::Viewer;
 use super::write::Batch;
+use super::{operation, traces};
 use crate::store::mutations::{FieldChange, HeldMutation};
 use crate::store::query::load_viewer;
 use crate::store::rows::StoredRow;
@@ -29,6 +30,8 @@ pub(super) struct Loaded {
     pub related: Related,
     /// What others did to rows since the sender saw them.
     pub changes: HashMap<Key, Vec<FieldChange>>,
+    /// The open conflicts about rows that mutations name. They are among the rows.
+    pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
     pub released: Vec<(HeldMutation, Mutation)>,
     /// The people who made those, besides the sender.
@@ -45,6 +48,7 @@ pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, Store
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
     let all: Vec<&Mutation> = own.into_iter().chain(&released).collect();
     load_rows(tx, programme, &all, &mut loaded).await?;
+    load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
     let needs = rehearse(&all, &loaded.rows);
     load_related(tx, programme, needs, &mut loaded).await?;
@@ -103,6 +107,34 @@ async fn load_rows(
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = rows::load_for_update(tx, programme, kind, &ids).await?;
         loaded.rows.extend(found.into_iter().map(|stored| ((kind, stored.row.id), stored)));
+    }
+    Ok(())
+}
+
+/// Loads the open conflicts about rows that are there already, locked: a mutation may settle them.
+async fn load_conflicts(
+    tx: &mut Tx,
+    programme: Uuid,
+    mutations: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let kind = EntityKind::Conflict;
+    let is_there = |m: &&&Mutation| m.kind != kind && loaded.rows.contains_key(&(m.kind, m.row_id));
+    let subjects: BTreeSet<Uuid> = mutations.iter().filter(is_there).map(|mutation| mutation.row_id).collect();
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let subjects: Vec<Uuid> = subjects.into_iter().collect();
+    let mut found = rows::children(tx, programme, kind, "subject_id", &subjects).await?;
+    found.retain(traces::is_open);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = found.iter().map(|conflict| conflict.id).collect();
+    for stored in rows::load_for_update(tx, programme, kind, &ids).await? {
+        let Some((subject_kind, subject, _)) = operation::contested(&stored.row) else { continue };
+        loaded.conflicts.entry((subject_kind, subject)).or_default().push(stored.row.id);
+        loaded.rows.insert((kind, stored.row.id), stored);
     }
     Ok(())
 }

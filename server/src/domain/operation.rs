@@ -5,7 +5,7 @@ use sync_protocol::field::Field;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::Patch;
 use sync_protocol::time::Timestamp;
-use sync_protocol::value::{FieldType, Value};
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::policy::Action;
@@ -169,25 +169,8 @@ pub(super) fn contested(conflict: &Row) -> Option<(EntityKind, Uuid, &'static Fi
 pub(super) fn restored(conflict: &Row, base_seq: u64) -> Option<Change> {
     let (kind, row_id, field) = contested(conflict)?;
     let other = conflict.get(EntityKind::Conflict.def(), "other_value").as_text()?;
-    let value = from_json(field, &serde_json::from_str(other).ok()?)?;
+    let value = Value::from_json(field.field_type, &serde_json::from_str(other).ok()?)?;
     Some(Change { op: Op::Patch, kind, row_id, base_seq, patch: patch(kind, &[(field.name, value)]) })
-}
-
-/// Reads the form in which [`Value::to_json`] keeps values.
-fn from_json(field: &Field, json: &serde_json::Value) -> Option<Value> {
-    if json.is_null() {
-        return Some(Value::Null);
-    }
-    match field.field_type {
-        FieldType::Bool => json.as_bool().map(Value::Bool),
-        FieldType::Int => json.as_i64().map(Value::Int),
-        FieldType::Decimal => json.as_str()?.parse().ok().map(Value::Decimal),
-        FieldType::Text | FieldType::Code => json.as_str().map(text),
-        FieldType::Uuid => json.as_str()?.parse().ok().map(Value::Uuid),
-        FieldType::Date => json.as_str()?.parse().ok().map(Value::Date),
-        FieldType::Timestamp => json.as_str()?.parse().ok().map(Value::Timestamp),
-        FieldType::Json => Some(Value::Json(json.to_string())),
-    }
 }
 
 /// Ends the mentorships of others and begins that of `mentor`, unless it lasts already.

@@ -10,6 +10,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::merge::Concurrent;
+use super::operation;
 use super::write::Batch;
 use crate::store::mutations::{HeldMutation, Outbox};
 
@@ -48,6 +49,30 @@ pub(super) fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outb
         resolved_at: None,
     };
     Trace { row: row.to_row(), is_update: false }
+}
+
+/// Returns whether nobody has settled a conflict.
+pub(super) fn is_open(conflict: &Row) -> bool {
+    conflict.get(Conflict::DEF, "state").as_text() == Some(ConflictState::Open.code())
+}
+
+/// Returns the conflict as settled by a mutation, `None` when the mutation does not settle it: it sets another
+/// field, or its author had not seen the version `seq` of the conflict.
+pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, now: Timestamp) -> Option<Trace> {
+    let (kind, id, field) = operation::contested(conflict)?;
+    let position = kind.def().position(field.name)?;
+    let sets_field =
+        (mutation.kind, mutation.row_id) == (kind, id) && mutation.patch.iter().any(|(at, _)| *at == position);
+    if !is_open(conflict) || !sets_field || mutation.base_of(position) < seq {
+        return None;
+    }
+    let settled = Conflict {
+        state: ConflictState::Resolved,
+        resolved_by: Some(mutation.author),
+        resolved_at: Some(now),
+        ..Conflict::from_row(conflict).ok()?
+    };
+    Some(Trace { row: settled.to_row(), is_update: true })
 }
 
 /// Returns the held item of a mutation that waits.
