@@ -52,7 +52,7 @@ texts! {
     Conflicts "Conflicte" "Conflicts" "Conflitti"
     OldestPending "Cea mai veche așteaptă de" "The oldest has waited" "La più vecchia attende da"
     LastSync "Ultima sincronizare completă" "Last complete sync" "Ultima sincronizzazione completa"
-    SignedIn "Conectat" "Signed in" "Collegato"
+    SignedIn "Autentificat" "Signed in" "Autenticato"
     Never "niciodată" "never" "mai"
     Yes "da" "yes" "sì"
     No "nu" "no" "no"

@@ -14,6 +14,15 @@ pub struct Login {
     pub role: String,
 }
 
+const NEXT: &str = "
+  Next: record a visit as a mentor, in another terminal:
+
+    cargo run -p client-sdk --example field -- enrol --email ana.mentor@example.org
+
+  or open the GraphQL address in a browser. Ctrl-C stops the server and keeps the data.
+
+";
+
 /// Returns the text to print.
 pub(super) fn banner(address: SocketAddr, database: &str, logins: &[Login]) -> String {
     let mut text = format!(
@@ -22,7 +31,7 @@ pub(super) fn banner(address: SocketAddr, database: &str, logins: &[Login]) -> S
         env!("CARGO_PKG_VERSION")
     );
     push_logins(&mut text, logins);
-    text.push_str("\n  Next: open the GraphQL address in a browser. Ctrl-C stops the server and keeps the data.\n\n");
+    text.push_str(NEXT);
     text
 }
 
