@@ -93,8 +93,17 @@ pub(crate) enum Command {
     Action(ActionCommand),
     /// Show what waits to be sent and when the last sync was.
     Status,
-    /// Show fields that two people changed, with both values.
-    Conflicts,
+    /// Show fields that two people changed, with both values, or settle one of them.
+    ///
+    /// Example: field conflicts --take 4f1c22ab
+    Conflicts {
+        /// Keep the value that is shown, in the conflict whose identifier ends like this.
+        #[arg(long, value_name = "ID", conflicts_with = "take")]
+        keep: Option<String>,
+        /// Take the other value.
+        #[arg(long, value_name = "ID")]
+        take: Option<String>,
+    },
     /// Show what the office keeps waiting or has refused, and why.
     Held,
     /// Give up a change that the office has refused. Its number stands in `field held`.

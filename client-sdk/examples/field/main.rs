@@ -60,7 +60,9 @@ fn run(session: &Session, command: Command) -> Result<()> {
         Command::Job(command) => jobs::run(session, command),
         Command::Action(command) => lists::actions(session, command),
         Command::Status => standing::status(session),
-        Command::Conflicts => standing::conflicts(session),
+        Command::Conflicts { keep: Some(ending), .. } => standing::settle(session, &ending, false),
+        Command::Conflicts { take: Some(ending), .. } => standing::settle(session, &ending, true),
+        Command::Conflicts { keep: None, take: None } => standing::conflicts(session),
         Command::Held => standing::held(session),
         Command::Discard { change } => standing::discard(session, change),
     }

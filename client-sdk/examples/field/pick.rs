@@ -2,12 +2,14 @@
 
 use anyhow::{Context as _, Result, bail};
 use client_sdk::api::Record;
+use client_sdk::api::conflicts::ConflictItem;
 use client_sdk::store::RowState;
 use sync_protocol::code::VisitStatus;
 use sync_protocol::entity::{Employment, Enterprise, Entity, FollowUpAction, Position, Visit};
 use uuid::Uuid;
 
 use crate::session::Session;
+use crate::standing::MOST;
 use crate::texts::Key;
 
 /// How many characters of an identifier people see and type.
@@ -78,13 +80,19 @@ pub(crate) fn action(session: &Session, ending: &str) -> Result<Record<FollowUpA
     by_ending(session, session.client.actions().open()?, ending)
 }
 
+/// Finds a conflict by the end of its identifier.
+pub(crate) fn conflict(session: &Session, ending: &str) -> Result<ConflictItem> {
+    let conflicts = session.client.conflicts(MOST)?;
+    conflicts.into_iter().find(|conflict| ends_with(conflict.id.0, ending)).ok_or_else(|| not_here(session, ending))
+}
+
 fn by_ending<T: Entity>(session: &Session, candidates: Vec<Record<T>>, ending: &str) -> Result<Record<T>> {
-    let ending = ending.to_lowercase().replace('-', "");
-    let ends_so = |record: &Record<T>| {
-        let id: Uuid = record.id().into();
-        id.simple().to_string().ends_with(&ending)
-    };
-    candidates.into_iter().find(ends_so).ok_or_else(|| not_here(session, &ending))
+    let found = candidates.into_iter().find(|record| ends_with(record.id().into(), ending));
+    found.ok_or_else(|| not_here(session, ending))
+}
+
+fn ends_with(id: Uuid, ending: &str) -> bool {
+    id.simple().to_string().ends_with(&ending.to_lowercase().replace('-', ""))
 }
 
 fn not_here(session: &Session, named: &str) -> anyhow::Error {

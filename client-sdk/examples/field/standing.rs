@@ -5,11 +5,12 @@ use client_sdk::api::changes::ChangeItem;
 use sync_protocol::message::field_label;
 use uuid::Uuid;
 
+use crate::pick;
 use crate::session::Session;
 use crate::show;
 use crate::texts::Key;
 
-const MOST: u32 = 200;
+pub(crate) const MOST: u32 = 200;
 
 pub(crate) fn status(session: &Session) -> Result<()> {
     let status = session.client.status()?;
@@ -51,13 +52,22 @@ pub(crate) fn conflicts(session: &Session) -> Result<()> {
     }
     for conflict in &conflicts {
         let kind = conflict.kind.map_or("?", |kind| kind.def().name);
-        say!("{}  {kind} {}  {}", show::minute(conflict.detected_at), end(conflict.row_id), conflict.field_label);
+        let (id, at) = (end(conflict.id.0), show::minute(conflict.detected_at));
+        say!("{id}  {at}  {kind} {}  {}", end(conflict.row_id), conflict.field_label);
         for (key, side) in [(Key::Kept, &conflict.kept), (Key::Other, &conflict.other)] {
             let (value, by) = (side.value.as_deref().unwrap_or("–"), side.by.as_deref().unwrap_or("?"));
             say!("    {:10} {value}  ({by})", session.text(key));
         }
     }
     say!("{}", session.text(Key::HowToSettle));
+    Ok(())
+}
+
+/// Settles the conflict whose identifier ends like this.
+pub(crate) fn settle(session: &Session, ending: &str, take_other: bool) -> Result<()> {
+    let conflict = pick::conflict(session, ending)?;
+    session.client.conflicts_resolve(conflict.id, take_other)?;
+    say!("{}", session.text(Key::Settled));
     Ok(())
 }
 
@@ -75,5 +85,5 @@ fn print_changes(session: &Session, heading: Key, changes: &[ChangeItem]) {
 }
 
 fn end(id: Uuid) -> String {
-    crate::pick::short(id)
+    pick::short(id)
 }

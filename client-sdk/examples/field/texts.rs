@@ -59,7 +59,8 @@ texts! {
     Nothing "Nimic." "Nothing." "Niente."
     Kept "afișat" "shown" "mostrato"
     Other "celălalt" "the other" "l'altro"
-    HowToSettle "Pentru a alege cealaltă valoare, înregistrați-o din nou." "To prefer the other value, record it again." "Per preferire l'altro valore, lo registri di nuovo."
+    HowToSettle "Alegeți cu `field conflicts --keep ID` (valoarea afișată) sau `--take ID` (cealaltă)." "Choose with `field conflicts --keep ID` (the value shown) or `--take ID` (the other)." "Scelga con `field conflicts --keep ID` (il valore mostrato) o `--take ID` (l'altro)."
+    Settled "Ales. Conflictul se închide la următoarea sincronizare: field sync" "Chosen. The conflict closes with the next sync: field sync" "Scelto. Il conflitto si chiude alla prossima sincronizzazione: field sync"
     PutRight "Corectați înregistrarea sau renunțați: field discard NUMĂR" "Record it again as it should be, or give it up: field discard NUMBER" "Registri di nuovo la scheda corretta o rinunci: field discard NUMERO"
     Discarded "S-a renunțat la modificare." "The change is given up." "La modifica è stata abbandonata."
     // Lists.

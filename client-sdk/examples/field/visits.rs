@@ -29,6 +29,9 @@ pub(crate) fn run(session: &Session, command: VisitCommand) -> Result<()> {
         }
         VisitCommand::Resume { visit, filling } => {
             let visit = pick::visit(session, visit.as_deref())?;
+            if visit.status == VisitStatus::Planned {
+                session.client.visits().start_planned(visit.id)?;
+            }
             say!("{} {}", session.text(Key::Resumed), pick::short(visit.id));
             fill_in(session, visit.id, &filling)
         }
