@@ -3,10 +3,12 @@
 use sync_protocol::cursor::{Cursor, scopes_hash};
 use sync_protocol::id::DeviceId;
 use sync_protocol::mutation::ChainHash;
-use sync_protocol::wire::{Hello, OutboxSummary, PROTOCOL, Push};
+use sync_protocol::wire::{Hello, Message, OutboxSummary, PROTOCOL, Push};
+use uuid::Uuid;
 
+use super::Store;
 use super::change::ChangeState;
-use super::{Store, outbox};
+use super::outbox::{self, Outbox};
 use crate::error::{Doing as _, Result};
 
 /// The most mutations of one push frame.
@@ -77,35 +79,76 @@ impl Store {
     /// is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let inner = self.inner.lock();
+        pushes_after(&inner.outbox, inner.outbox.acked)
+    }
+
+    /// Returns the bytes of what to push in the next request: `ready` ones when they still are what comes next.
+    pub fn push_bytes(&self, ready: Option<PushBytes>) -> Result<PushBytes> {
+        let inner = self.inner.lock();
         let outbox = &inner.outbox;
-        let Some(prev_hash) = outbox.hash_at(outbox.acked)? else { return Ok(Vec::new()) };
-        let outgoing = outgoing(outbox)?;
-        let mut pushes = Vec::new();
-        let (mut first_no, mut prev_hash) = (outbox.number(outbox.acked) + 1, prev_hash);
-        let mut rest = outgoing.as_slice();
-        let mut left = REQUEST_MUTATIONS;
-        while !rest.is_empty() && left > 0 {
-            let (frame, more) = rest.split_at(frame_length(rest));
-            pushes.push(Push {
-                first_no,
-                prev_hash,
-                mutations: frame.iter().map(|change| change.payload.clone()).collect(),
-            });
-            first_no += frame.len() as u64;
-            prev_hash = frame.last().map_or(prev_hash, |change| change.hash);
-            left = left.saturating_sub(frame.len());
-            rest = more;
+        match ready {
+            Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, outbox.acked) => Ok(ready),
+            _ => PushBytes::after(outbox, outbox.acked),
         }
-        Ok(pushes)
+    }
+
+    /// Makes the bytes of what comes after a request that is under way, `None` when nothing does. Nothing that was
+    /// recorded changes, so that they hold unless the numbering does.
+    pub fn push_bytes_after(&self, request: &PushBytes) -> Result<Option<PushBytes>> {
+        let inner = self.inner.lock();
+        let outbox = &inner.outbox;
+        let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
+        is_more.then(|| PushBytes::after(outbox, request.upto)).transpose()
     }
 }
 
+/// What a request pushes, as it goes over the wire.
+#[derive(Debug)]
+pub struct PushBytes {
+    incarnation: Uuid,
+    /// The position before the first change.
+    after: u64,
+    /// The position of the last change.
+    upto: u64,
+    /// The frames.
+    pub frames: Vec<u8>,
+}
+
+impl PushBytes {
+    fn after(outbox: &Outbox, after: u64) -> Result<Self> {
+        let pushes = pushes_after(outbox, after)?;
+        let count: usize = pushes.iter().map(|push| push.mutations.len()).sum();
+        let mut frames = Vec::new();
+        pushes.into_iter().for_each(|push| Message::Push(push).write(&mut frames));
+        Ok(Self { incarnation: outbox.incarnation, after, upto: after + count as u64, frames })
+    }
+}
+
+fn pushes_after(outbox: &Outbox, after: u64) -> Result<Vec<Push>> {
+    let Some(mut prev_hash) = outbox.hash_at(after)? else { return Ok(Vec::new()) };
+    let mut rest = outgoing(outbox, after)?;
+    let mut first_no = outbox.number(after) + 1;
+    let mut pushes = Vec::new();
+    let mut left = REQUEST_MUTATIONS;
+    while !rest.is_empty() && left > 0 {
+        let more = rest.split_off(frame_length(&rest));
+        let last_hash = rest.last().map_or(prev_hash, |change| change.hash);
+        let mutations: Vec<Vec<u8>> = rest.into_iter().map(|change| change.payload).collect();
+        let count = mutations.len();
+        pushes.push(Push { first_no, prev_hash, mutations });
+        (first_no, prev_hash) = (first_no + count as u64, last_hash);
+        left = left.saturating_sub(count);
+        rest = more;
+    }
+    Ok(pushes)
+}
+
 /// Reads a little more than a request holds, so that the last group is seen whole in all but odd cases.
-fn outgoing(outbox: &outbox::Outbox) -> Result<Vec<Outgoing>> {
+fn outgoing(outbox: &Outbox, after: u64) -> Result<Vec<Outgoing>> {
     const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position LIMIT ?2";
     let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
     let limit = (REQUEST_MUTATIONS + PUSH_MUTATIONS) as i64;
-    let rows = statement.query_map((outbox.acked as i64, limit), |row| {
+    let rows = statement.query_map((after as i64, limit), |row| {
         Ok(Outgoing { group: row.get(0)?, hash: outbox::hash_of(row.get_ref(1)?)?, payload: row.get(2)? })
     });
     rows.and_then(Iterator::collect).doing("read the outbox")

@@ -204,6 +204,34 @@ fn applying_is_idempotent_and_ignores_older_rows() {
 }
 
 #[test]
+fn pushes_made_ahead_are_sent_only_while_they_are_what_comes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.write(|batch| (1..=6_000).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
+    let first = store.push_bytes(None).unwrap();
+    let ahead = || store.push_bytes_after(&first).unwrap().unwrap();
+    let (stale, fresh) = (ahead(), ahead());
+    assert_eq!(store.push_bytes(Some(stale)).unwrap().frames, first.frames, "nothing is acknowledged yet");
+    store.apply_result(&answer_upto(&store, 5_000)).unwrap();
+    let expected = store.push_bytes(None).unwrap().frames;
+    assert_ne!(expected, first.frames);
+    assert_eq!(store.push_bytes(Some(fresh)).unwrap().frames, expected);
+    let other = store.push_bytes(None).unwrap();
+    store.new_incarnation().unwrap();
+    assert_ne!(store.push_bytes(Some(other)).unwrap().frames, expected, "the numbers are others now");
+}
+
+/// The answer to the first `upto` of the changes that wait.
+fn answer_upto(store: &Store, upto: u64) -> PushResult {
+    let whole = answer(store, 77, true, Vec::new());
+    let mut hash = ChainHash::START;
+    let payloads = store.pushes().unwrap().into_iter().flat_map(|push| push.mutations);
+    payloads.take(upto as usize).for_each(|payload| hash = hash.then(&payload));
+    let commits = whole.commits.into_iter().map(|commit| Commit { last_no: upto, ..commit }).collect();
+    PushResult { upto_no: upto, upto_hash: hash, commits, ..whole }
+}
+
+#[test]
 fn ten_thousand_writes_are_confirmed_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -5,8 +5,6 @@ mod session;
 use std::future::Future;
 use std::sync::Arc;
 
-use sync_protocol::wire::Message;
-
 use super::machine::{Event, Failure, Notice, StateView};
 use super::transport::{TokenKeeper, Transport};
 use crate::error::{Error, Result};
@@ -154,22 +152,6 @@ impl Syncer {
         let store = on_thread(&self.store, Store::sync_view).await?;
         let world = self.store.world();
         Ok(StateView { store, random: world.random_below(u64::MAX), uptime_ms: world.uptime_ms() })
-    }
-
-    /// Builds the frames of a request.
-    async fn body(&self, push: bool, wait_ms: u32) -> Result<Vec<u8>> {
-        let app = self.app.clone();
-        on_thread(&self.store, move |store| {
-            let mut body = Vec::new();
-            Message::Hello(store.hello(&app, wait_ms)?).write(&mut body);
-            if push {
-                for push in store.pushes()? {
-                    Message::Push(push).write(&mut body);
-                }
-            }
-            Ok(body)
-        })
-        .await
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use sync_protocol::frame::Reader;
 use sync_protocol::wire::Message;
+use tokio::task::JoinHandle;
 
 use super::{MAX_FRAME_BYTES, Progress, SyncOptions, SyncReport, Syncer, on_thread};
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{PushBytes, Store};
 use crate::sync::machine::{Command, Event, Failure, Machine, Notice, StateView};
 use crate::sync::transport::{Exchange, Response};
 use crate::sync::worker::{Done, Worker};
@@ -26,6 +27,8 @@ pub(super) struct Session<'s> {
     pub(super) notice: Option<Notice>,
     /// The version of what was recorded that the machine has seen.
     pub(super) seen: u64,
+    /// The pushes of the next request, in the making.
+    prepared: Option<JoinHandle<Result<Option<PushBytes>>>>,
 }
 
 /// What the loop does next.
@@ -54,7 +57,8 @@ impl<'s> Session<'s> {
         let progress = Progress { to_push: view.last_no.saturating_sub(view.acked_no), ..Progress::default() };
         let machine = Machine::new(wait_ms);
         let report = SyncReport::default();
-        Ok(Self { syncer, machine, options, progress, report, next: Next::Rest, notice: None, seen: 0 })
+        let (next, notice, seen, prepared) = (Next::Rest, None, 0, None);
+        Ok(Self { syncer, machine, options, progress, report, next, notice, seen, prepared })
     }
 
     /// Lets the machine decide between two requests.
@@ -122,10 +126,32 @@ impl<'s> Session<'s> {
         let Some(tokens) = on_thread(&self.syncer.store, Store::tokens).await? else {
             return Ok(Err(Failure::Unauthorised));
         };
-        let body = self.syncer.body(push, wait_ms).await?;
+        let body = self.body(push, wait_ms).await?;
         self.report.requests += 1;
         self.report.bytes_sent += body.len() as u64;
         Ok(self.syncer.transport.exchange(Exchange { access_token: tokens.access, body }).await)
+    }
+
+    /// Builds a request, and begins with the pushes of the one after it: the server works on these meanwhile.
+    async fn body(&mut self, push: bool, wait_ms: u32) -> Result<Vec<u8>> {
+        let ready = match self.prepared.take() {
+            Some(task) => task.await.ok().and_then(Result::ok).flatten(),
+            None => None,
+        };
+        let app = self.syncer.app.clone();
+        let (body, pushed) = on_thread(&self.syncer.store, move |store| {
+            let mut body = Vec::new();
+            Message::Hello(store.hello(&app, wait_ms)?).write(&mut body);
+            let pushed = if push { Some(store.push_bytes(ready)?) } else { None };
+            body.extend(pushed.iter().flat_map(|pushed| &pushed.frames));
+            Ok((body, pushed))
+        })
+        .await?;
+        if let Some(pushed) = pushed {
+            let store = Arc::clone(&self.syncer.store);
+            self.prepared = Some(tokio::task::spawn_blocking(move || store.push_bytes_after(&pushed)));
+        }
+        Ok(body)
     }
 
     /// Takes a response apart. Returns how it ended, `None` when the machine has given it up before.

@@ -15,7 +15,7 @@ use sync_protocol::rows::VersionedRow;
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
 use sync_protocol::wire::{
-    Checkpoint, Commit, End, Hello, History, PROTOCOL, Push, PushResult, Scopes, Welcome, write_rows,
+    Checkpoint, Commit, End, Hello, History, Message, PROTOCOL, Push, PushResult, Scopes, Welcome, write_rows,
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
