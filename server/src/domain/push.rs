@@ -4,6 +4,8 @@
 //! outbox on. A number that comes again with the same hash is a retry, answered with the stored result. With
 //! another hash the outbox is a copy or went back in time, and the device is told so before anything is written.
 
+use std::borrow::Cow;
+
 use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Commit, Demand, MutationResult, Outcome, Push, PushResult};
@@ -64,7 +66,7 @@ async fn try_receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) 
         tx.rollback().await?;
         return Ok(refused(last_no, last_hash, demand));
     }
-    let fresh: Vec<Incoming> = incoming.iter().filter(|incoming| incoming.no > last_no).cloned().collect();
+    let fresh = &incoming[incoming.partition_point(|incoming| incoming.no <= last_no)..];
     let mut result = repeat(&past, last_no, last_hash);
     let Some((first, last)) = fresh.first().map(|m| m.no).zip(fresh.last().map(|m| (m.no, m.hash))) else {
         tx.rollback().await?;
@@ -76,7 +78,7 @@ async fn try_receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) 
         received_at: sender.received_at,
         clock_offset_ms: sender.clock_offset_ms,
         is_strict: false,
-        mutations: fresh,
+        mutations: Cow::Borrowed(fresh),
     };
     mutations::advance_outbox(&mut tx, &sender.outbox, last.0, last.1).await?;
     let written = write::apply(&mut tx, &batch).await?;

@@ -1,4 +1,4 @@
-//! The one write path. GraphQL, sync, imports and jobs all end here; nothing else writes a synced table.
+//! The one write path. GraphQL and sync end here; besides it only the loader of the demo writes synced tables.
 //!
 //! A batch is one transaction:
 //!
@@ -9,6 +9,8 @@
 //! 5. take the programme's next number, last; only what was held is still told its number
 //!
 //! A mutation from GraphQL is a batch of one.
+
+use std::borrow::Cow;
 
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
@@ -49,7 +51,7 @@ pub struct Batch<'v> {
     /// Whether a concurrent edit refuses the mutation instead of being settled by policy.
     pub is_strict: bool,
     /// The mutations, in the order of their numbers.
-    pub mutations: Vec<Incoming>,
+    pub mutations: Cow<'v, [Incoming]>,
 }
 
 impl Batch<'_> {
