@@ -11,6 +11,7 @@ pub mod query;
 pub mod record;
 pub mod rows;
 pub mod sql;
+pub mod synced;
 
 mod error;
 
@@ -18,3 +19,4 @@ pub use error::StoreError;
 pub use pool::{Conn, Db, Tx};
 pub use record::Record;
 pub use sql::{Bind, Sql};
+pub use synced::{LogSnapshot, SyncStore, WriteTx};

@@ -1,9 +1,14 @@
 //! The door for devices: `POST /sync/v1`, frames in and frames out.
 //!
-//! [`routes`] checks who asks and reads the request, [`session`] answers it, [`pull`] sends what the device lacks.
+//! [`routes`] checks who asks, [`request`] reads what was sent, [`session`] answers it, [`pull`] sends what the
+//! device lacks. Sessions share a [`Desk`], over any [`SyncStore`](crate::store::SyncStore).
 
+mod desk;
 mod pull;
+mod request;
 mod routes;
 mod session;
 
+pub use desk::{Caller, Desk};
+pub use request::{FrameLimits, parse};
 pub use routes::{SyncState, routes};

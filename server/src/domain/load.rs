@@ -12,9 +12,8 @@ use super::viewer::Viewer;
 use super::write::Batch;
 use super::{operation, traces};
 use crate::store::mutations::{FieldChange, HeldMutation};
-use crate::store::query::load_viewer;
 use crate::store::rows::StoredRow;
-use crate::store::{StoreError, Tx, mutations, rows};
+use crate::store::{StoreError, WriteTx};
 
 /// The identity of a row within a programme.
 pub(super) type Key = (EntityKind, Uuid);
@@ -39,7 +38,7 @@ pub(super) struct Loaded {
 }
 
 /// Loads what the batch needs and locks the rows that it touches.
-pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, StoreError> {
+pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Loaded, StoreError> {
     let programme = batch.outbox.programme;
     let mut loaded = Loaded::default();
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();
@@ -58,7 +57,7 @@ pub(super) async fn load(tx: &mut Tx, batch: &Batch<'_>) -> Result<Loaded, Store
 
 /// Finds what waits for rows that the batch creates, and what waits for those in turn.
 async fn released(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
 ) -> Result<Vec<(HeldMutation, Mutation)>, StoreError> {
@@ -67,7 +66,7 @@ async fn released(
     let mut asked: HashSet<Uuid> = created.iter().copied().collect();
     let mut released = Vec::new();
     while !created.is_empty() {
-        let held = mutations::held_for(tx, programme, &created).await?;
+        let held = tx.held_for(programme, &created).await?;
         let found = held.into_iter().filter_map(|held| Mutation::decode(&held.payload).ok().map(|m| (held, m)));
         let found: Vec<(HeldMutation, Mutation)> = found.collect();
         created = found.iter().filter_map(|(_, m)| creates(m)).filter(|id| asked.insert(*id)).collect();
@@ -78,14 +77,14 @@ async fn released(
 
 /// Loads the people whose work was held, besides the sender, with their permissions.
 async fn authors(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     batch: &Batch<'_>,
     released: &[(HeldMutation, Mutation)],
 ) -> Result<HashMap<Uuid, Viewer>, StoreError> {
     let others: BTreeSet<Uuid> = released.iter().map(|(_, mutation)| mutation.author.0).collect();
     let mut authors = HashMap::new();
     for author in others.into_iter().filter(|author| *author != batch.viewer.user_id) {
-        if let Some(viewer) = load_viewer(tx, batch.outbox.programme, author).await? {
+        if let Some(viewer) = tx.viewer(batch.outbox.programme, author).await? {
             authors.insert(author, viewer);
         }
     }
@@ -93,7 +92,7 @@ async fn authors(
 }
 
 async fn load_rows(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
     loaded: &mut Loaded,
@@ -105,7 +104,7 @@ async fn load_rows(
     // Sorted by kind and identifier: two batches never wait for each other in a circle.
     for (kind, ids) in ids {
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        let found = rows::load_for_update(tx, programme, kind, &ids).await?;
+        let found = tx.load_for_update(programme, kind, &ids).await?;
         loaded.rows.extend(found.into_iter().map(|stored| ((kind, stored.row.id), stored)));
     }
     Ok(())
@@ -113,7 +112,7 @@ async fn load_rows(
 
 /// Loads the open conflicts about rows that are there already, locked: a mutation may settle them.
 async fn load_conflicts(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
     loaded: &mut Loaded,
@@ -125,13 +124,13 @@ async fn load_conflicts(
         return Ok(());
     }
     let subjects: Vec<Uuid> = subjects.into_iter().collect();
-    let mut found = rows::children(tx, programme, kind, "subject_id", &subjects).await?;
+    let mut found = tx.children(programme, kind, "subject_id", &subjects).await?;
     found.retain(traces::is_open);
     if found.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = found.iter().map(|conflict| conflict.id).collect();
-    for stored in rows::load_for_update(tx, programme, kind, &ids).await? {
+    for stored in tx.load_for_update(programme, kind, &ids).await? {
         let Some((subject_kind, subject, _)) = operation::contested(&stored.row) else { continue };
         loaded.conflicts.entry((subject_kind, subject)).or_default().push(stored.row.id);
         loaded.rows.insert((kind, stored.row.id), stored);
@@ -141,7 +140,7 @@ async fn load_conflicts(
 
 /// Loads what happened to rows that changed after the sender had seen them.
 async fn load_changes(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
     loaded: &mut Loaded,
@@ -157,7 +156,7 @@ async fn load_changes(
     }
     for (kind, bases) in bases {
         let bases: Vec<(Uuid, u64)> = bases.into_iter().collect();
-        for change in mutations::changes_since(tx, programme, kind, &bases).await? {
+        for change in tx.changes_since(programme, kind, &bases).await? {
             loaded.changes.entry((kind, change.row_id)).or_default().push(change);
         }
     }
@@ -180,7 +179,7 @@ fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>) -> HashSe
 }
 
 async fn load_related(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     needs: HashSet<Need>,
     loaded: &mut Loaded,
@@ -197,15 +196,14 @@ async fn load_related(
         }
     }
     for (kind, ids) in single {
-        let wanted: Vec<(Uuid, u64)> = ids.into_iter().map(|id| (id, 0)).collect();
-        for found in rows::read_page(tx, programme, kind, &wanted).await? {
-            loaded.existing.insert((kind, found.row.id));
-            loaded.related.add_row(kind, found.row);
+        for row in tx.read(programme, kind, &ids).await? {
+            loaded.existing.insert((kind, row.id));
+            loaded.related.add_row(kind, row);
         }
     }
     for ((kind, field), parents) in lists {
         let mut families: BTreeMap<Uuid, Vec<Row>> = parents.iter().map(|parent| (*parent, Vec::new())).collect();
-        for child in rows::children(tx, programme, kind, field, &parents).await? {
+        for child in tx.children(programme, kind, field, &parents).await? {
             let parent = child.get(kind.def(), field).as_uuid();
             families.entry(parent.unwrap_or_default()).or_default().push(child);
         }
@@ -218,7 +216,7 @@ async fn load_related(
 
 /// Finds out which of the rows that mutations refer to exist.
 async fn load_references(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
     loaded: &mut Loaded,
@@ -231,7 +229,7 @@ async fn load_references(
     }
     for (kind, ids) in wanted {
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        let found = rows::existing(tx, programme, kind, &ids).await?;
+        let found = tx.existing(programme, kind, &ids).await?;
         loaded.existing.extend(found.into_iter().map(|id| (kind, id)));
     }
     Ok(())

@@ -16,9 +16,8 @@ use super::policy::{self, Action};
 use super::viewer::Viewer;
 use super::write::{self, Batch, Incoming};
 use crate::store::mutations::Outbox;
-use crate::store::query::load_viewer;
 use crate::store::rows::StoredRow;
-use crate::store::{StoreError, Tx, office, rows};
+use crate::store::{StoreError, WriteTx};
 
 /// An operation as it was asked for.
 #[derive(Debug)]
@@ -54,9 +53,9 @@ pub enum Reply {
 
 /// Carries out an operation in an open transaction. The caller commits when the reply is [`Reply::Done`], and
 /// otherwise rolls back.
-pub async fn perform(tx: &mut Tx, request: &Request<'_>) -> Result<Reply, StoreError> {
+pub async fn perform(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Reply, StoreError> {
     let outbox = outbox(request);
-    if let Some(target) = office::target_of(tx, &outbox).await? {
+    if let Some(target) = tx.target_of(&outbox).await? {
         return Ok(replayed(request, target));
     }
     let Some(subject) = subject(tx, request).await? else { return Ok(Reply::NotFound) };
@@ -96,10 +95,10 @@ fn replayed(request: &Request<'_>, target: (EntityKind, Uuid)) -> Reply {
 }
 
 /// Returns the row that the operation is about, locked, if the viewer may see it.
-async fn subject(tx: &mut Tx, request: &Request<'_>) -> Result<Option<StoredRow>, StoreError> {
+async fn subject(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Option<StoredRow>, StoreError> {
     let (kind, id) = request.operation.subject();
     let programme = request.viewer.programme_id;
-    let found = rows::load_for_update(tx, programme, kind, &[id]).await?.into_iter().next();
+    let found = tx.load_for_update(programme, kind, &[id]).await?.into_iter().next();
     let is_visible = |stored: &StoredRow| {
         let scope = stored.row.scope_id(kind.def(), programme);
         policy::decide(request.viewer, Action::Read, kind, scope, request.now).is_allowed()
@@ -114,7 +113,11 @@ fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {
 }
 
 /// Returns the argument that makes no sense: someone who is not a mentor at work, a conflict that is settled.
-async fn unsuitable(tx: &mut Tx, request: &Request<'_>, subject: &Row) -> Result<Option<&'static str>, StoreError> {
+async fn unsuitable(
+    tx: &mut impl WriteTx,
+    request: &Request<'_>,
+    subject: &Row,
+) -> Result<Option<&'static str>, StoreError> {
     let mentor = match &request.operation {
         Operation::AssignMentor { mentor, .. } => Some(*mentor),
         Operation::PlanVisit { values, .. } => {
@@ -128,25 +131,25 @@ async fn unsuitable(tx: &mut Tx, request: &Request<'_>, subject: &Row) -> Result
         _ => None,
     };
     let Some(mentor) = mentor else { return Ok(None) };
-    let viewer = load_viewer(tx, request.viewer.programme_id, mentor).await?;
+    let viewer = tx.viewer(request.viewer.programme_id, mentor).await?;
     Ok((!viewer.is_some_and(|viewer| viewer.role == Role::Mentor)).then_some("mentorId"))
 }
 
 /// Returns the change that brings the other value of a conflict back to the row as it is now.
-async fn restored(tx: &mut Tx, request: &Request<'_>, subject: &Row) -> Result<Option<Change>, StoreError> {
+async fn restored(tx: &mut impl WriteTx, request: &Request<'_>, subject: &Row) -> Result<Option<Change>, StoreError> {
     let Operation::ResolveConflict { takes_other: true, .. } = request.operation else { return Ok(None) };
     let Some((kind, id, _)) = operation::contested(subject) else { return Ok(None) };
-    let found = rows::load_for_update(tx, request.viewer.programme_id, kind, &[id]).await?;
+    let found = tx.load_for_update(request.viewer.programme_id, kind, &[id]).await?;
     Ok(found.first().and_then(|stored| operation::restored(subject, stored.seq)))
 }
 
 /// Returns the grants on the enterprise whose mentor changes, with their versions.
-async fn grants(tx: &mut Tx, request: &Request<'_>) -> Result<Vec<(Row, u64)>, StoreError> {
+async fn grants(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Vec<(Row, u64)>, StoreError> {
     let Operation::AssignMentor { enterprise, .. } = request.operation else { return Ok(Vec::new()) };
     let (programme, kind) = (request.viewer.programme_id, EntityKind::ScopeGrant);
-    let found = rows::children(tx, programme, kind, "scope_id", &[enterprise]).await?;
+    let found = tx.children(programme, kind, "scope_id", &[enterprise]).await?;
     let ids: Vec<Uuid> = found.iter().map(|grant| grant.id).collect();
-    let locked = rows::load_for_update(tx, programme, kind, &ids).await?;
+    let locked = tx.load_for_update(programme, kind, &ids).await?;
     Ok(locked.into_iter().map(|stored| (stored.row, stored.seq)).collect())
 }
 

@@ -13,8 +13,8 @@ use sync_protocol::wire::{Commit, Demand, MutationResult, Outcome, Push, PushRes
 use super::feed::Feed;
 use super::viewer::Viewer;
 use super::write::{self, Batch, Incoming, Written};
-use crate::store::mutations::{self, Outbox, PastResult};
-use crate::store::{Db, StoreError, Tx};
+use crate::store::mutations::{Outbox, PastResult};
+use crate::store::{StoreError, SyncStore, WriteTx};
 
 /// How often a push that collided with another one is tried.
 const ATTEMPTS: u32 = 4;
@@ -41,10 +41,15 @@ pub struct Chained {
 }
 
 /// Receives one push and commits it.
-pub async fn receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) -> Result<PushResult, StoreError> {
+pub async fn receive(
+    store: &impl SyncStore,
+    feed: &Feed,
+    sender: &Sender<'_>,
+    push: &Chained,
+) -> Result<PushResult, StoreError> {
     let mut attempt = 1;
     loop {
-        match try_receive(db, feed, sender, push).await {
+        match try_receive(store, feed, sender, push).await {
             Err(error) if attempt < ATTEMPTS && is_collision(&error) => attempt += 1,
             other => return other,
         }
@@ -57,10 +62,15 @@ fn is_collision(error: &StoreError) -> bool {
         || matches!(error, StoreError::Constraint { constraint, .. } if constraint.ends_with("_pkey"))
 }
 
-async fn try_receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) -> Result<PushResult, StoreError> {
+async fn try_receive(
+    store: &impl SyncStore,
+    feed: &Feed,
+    sender: &Sender<'_>,
+    push: &Chained,
+) -> Result<PushResult, StoreError> {
     let incoming = push.incoming.as_slice();
-    let mut tx = db.conn().await?.write_tx().await?;
-    let (last_no, last_hash) = mutations::lock_outbox(&mut tx, &sender.outbox).await?;
+    let mut tx = store.write_tx().await?;
+    let (last_no, last_hash) = tx.lock_outbox(&sender.outbox).await?;
     let past = past_results(&mut tx, &sender.outbox, last_no, incoming).await?;
     if let Some(demand) = demand(push, &past, last_no, last_hash) {
         tx.rollback().await?;
@@ -80,7 +90,7 @@ async fn try_receive(db: &Db, feed: &Feed, sender: &Sender<'_>, push: &Chained) 
         is_strict: false,
         mutations: Cow::Borrowed(fresh),
     };
-    mutations::advance_outbox(&mut tx, &sender.outbox, last.0, last.1).await?;
+    tx.advance_outbox(&sender.outbox, last.0, last.1).await?;
     let written = write::apply(&mut tx, &batch).await?;
     tx.commit().await?;
     feed.publish(sender.outbox.programme, written.seq);
@@ -103,16 +113,14 @@ pub fn chain(push: Push) -> Chained {
 }
 
 async fn past_results(
-    tx: &mut Tx,
+    tx: &mut impl WriteTx,
     outbox: &Outbox,
     last_no: u64,
     incoming: &[Incoming],
 ) -> Result<Vec<PastResult>, StoreError> {
     match incoming {
-        [first, .., last] if first.no <= last_no => {
-            mutations::past_results(tx, outbox, first.no, last.no.min(last_no)).await
-        }
-        [only] if only.no <= last_no => mutations::past_results(tx, outbox, only.no, only.no).await,
+        [first, .., last] if first.no <= last_no => tx.past_results(outbox, first.no, last.no.min(last_no)).await,
+        [only] if only.no <= last_no => tx.past_results(outbox, only.no, only.no).await,
         _ => Ok(Vec::new()),
     }
 }

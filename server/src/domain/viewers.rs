@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::viewer::Viewer;
-use crate::store::{Conn, StoreError, query};
+use crate::store::{LogSnapshot, StoreError};
 
 /// The most viewers kept; beyond, all are forgotten and read again.
 const MAX_VIEWERS: usize = 10_000;
@@ -21,22 +21,22 @@ pub struct Viewers {
 }
 
 impl Viewers {
-    /// Returns the viewer as of the number `head`, read through `conn` when it is not known; `None` for a user
-    /// who may no longer sign in.
+    /// Returns the viewer as of a snapshot, read from it when it is not known; `None` for a user who may no longer
+    /// sign in.
     pub async fn at(
         &self,
-        conn: &mut Conn,
+        snapshot: &mut impl LogSnapshot,
         programme: Uuid,
         user: Uuid,
-        head: u64,
     ) -> Result<Option<Arc<Viewer>>, StoreError> {
+        let head = snapshot.head().seq;
         if let Some((at, viewer)) = self.lock().get(&user)
             && *at == head
             && viewer.programme_id == programme
         {
             return Ok(Some(viewer.clone()));
         }
-        let Some(viewer) = query::load_viewer(conn, programme, user).await? else { return Ok(None) };
+        let Some(viewer) = snapshot.viewer(programme, user).await? else { return Ok(None) };
         let viewer = Arc::new(viewer);
         let mut kept = self.lock();
         if kept.len() >= MAX_VIEWERS {

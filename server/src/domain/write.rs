@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::decide::{self, Decided, HeldOutcome};
 use super::load;
 use super::viewer::Viewer;
-use crate::store::mutations::{self, MutationRecord, Outbox};
-use crate::store::{StoreError, Tx, rows};
+use crate::store::mutations::{MutationRecord, Outbox};
+use crate::store::{StoreError, WriteTx};
 
 /// A mutation as it came in.
 #[derive(Clone, Debug)]
@@ -73,33 +73,33 @@ pub struct Written {
 }
 
 /// Applies a batch in an open transaction, which the caller commits.
-pub async fn apply(tx: &mut Tx, batch: &Batch<'_>) -> Result<Written, StoreError> {
+pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, StoreError> {
     let loaded = load::load(tx, batch).await?;
     let decided = decide::decide(batch, loaded);
     write_rows(tx, batch.outbox.programme, &decided).await?;
-    mutations::record(tx, &batch.outbox, &records(batch, &decided)).await?;
+    tx.record(&batch.outbox, &records(batch, &decided)).await?;
     let numbers = batch.mutations.first().zip(batch.mutations.last()).map(|(first, last)| (first.no, last.no));
-    let seq = mutations::seal(tx, &batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
+    let seq = tx.seal(&batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
     settle_held(tx, &decided.released, seq).await?;
     Ok(Written { seq, is_verbatim: decided.is_verbatim, results: decided.results })
 }
 
-async fn write_rows(tx: &mut Tx, programme: Uuid, decided: &Decided) -> Result<(), StoreError> {
+async fn write_rows(tx: &mut impl WriteTx, programme: Uuid, decided: &Decided) -> Result<(), StoreError> {
     for kind in EntityKind::ALL.iter().copied() {
         let Some(changes) = decided.changes.get(&kind) else { continue };
         let created: Vec<&Row> = changes.created.iter().collect();
         let updated: Vec<&Row> = changes.updated.iter().collect();
-        rows::insert(tx, programme, kind, &created).await?;
-        rows::update(tx, programme, kind, &updated).await?;
-        rows::delete(tx, programme, kind, &changes.deleted).await?;
+        tx.insert(programme, kind, &created).await?;
+        tx.update(programme, kind, &updated).await?;
+        tx.delete(programme, kind, &changes.deleted).await?;
     }
     Ok(())
 }
 
-async fn settle_held(tx: &mut Tx, released: &[HeldOutcome], seq: u64) -> Result<(), StoreError> {
+async fn settle_held(tx: &mut impl WriteTx, released: &[HeldOutcome], seq: u64) -> Result<(), StoreError> {
     for held in released {
         let result = &held.result;
-        mutations::settle_held(tx, &held.held, letter(result.outcome), details(result), seq).await?;
+        tx.settle_held(&held.held, letter(result.outcome), details(result), seq).await?;
     }
     Ok(())
 }

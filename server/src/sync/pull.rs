@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::session::{Session, Stop};
 use crate::domain::policy::{self, Action};
 use crate::domain::viewer::Viewer;
-use crate::store::log::{Entry, ProgrammeSnapshot};
+use crate::store::log::Entry;
+use crate::store::{LogSnapshot, SyncStore};
 
 /// What was sent.
 pub(super) struct Sent {
@@ -40,13 +41,13 @@ struct Lanes {
 }
 
 /// Sends everything after the device's positions.
-pub(super) async fn pull(
-    session: &mut Session,
-    snapshot: ProgrammeSnapshot,
+pub(super) async fn pull<S: SyncStore>(
+    session: &mut Session<S>,
+    snapshot: S::Snapshot,
     viewer: &Viewer,
     history: History,
 ) -> Result<Sent, Stop> {
-    let now = session.state.app.world.now();
+    let now = session.desk.world.now();
     let scopes = scopes_of(viewer, now);
     let is_fresh = session.hello.scope_count == 0 || history == History::Other;
     if is_fresh || session.hello.scopes_hash != scopes_hash(&scopes) {
@@ -57,7 +58,7 @@ pub(super) async fn pull(
         }
     }
     let lanes = Lanes::new(session, &scopes, is_fresh);
-    let page_rows = session.state.app.config.sync.page_rows;
+    let page_rows = session.desk.page_rows;
     let mut sending = Sending { session, viewer, now, scopes, lanes, page_rows, rows_sent: 0, rows_expected: 0 };
     let mut snapshot = sending.expect(snapshot).await?;
     while sending.lanes.behind > 0 {
@@ -68,7 +69,7 @@ pub(super) async fn pull(
 }
 
 impl Lanes {
-    fn new(session: &Session, scopes: &[Uuid], is_fresh: bool) -> Self {
+    fn new<S>(session: &Session<S>, scopes: &[Uuid], is_fresh: bool) -> Self {
         if is_fresh {
             let positions = scopes.iter().map(|scope| (*scope, Position::default())).collect();
             return Self { positions, behind: scopes.len() };
@@ -85,8 +86,8 @@ impl Lanes {
 }
 
 /// A pull under way.
-struct Sending<'s> {
-    session: &'s mut Session,
+struct Sending<'s, S> {
+    session: &'s mut Session<S>,
     viewer: &'s Viewer,
     now: Timestamp,
     scopes: Vec<Uuid>,
@@ -96,9 +97,9 @@ struct Sending<'s> {
     rows_expected: u64,
 }
 
-impl Sending<'_> {
+impl<S: SyncStore> Sending<'_, S> {
     /// Counts what will be sent, for a progress bar; only where there is enough for one.
-    async fn expect(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+    async fn expect(&mut self, mut snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
         if self.lanes.behind > 0 {
             self.rows_expected = snapshot.count(&self.lanes.positions[..self.lanes.behind]).await?;
         }
@@ -106,7 +107,7 @@ impl Sending<'_> {
     }
 
     /// Sends one page of the first scope that is behind.
-    async fn catch_up(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+    async fn catch_up(&mut self, mut snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
         let lane = self.lanes.positions[0];
         let entries = snapshot.entries(&[lane], &self.scopes, None, self.page_rows).await?;
         self.write(&mut snapshot, &entries).await?;
@@ -126,7 +127,7 @@ impl Sending<'_> {
     }
 
     /// Sends what happened in all scopes, until one snapshot holds nothing more.
-    async fn finish(&mut self, mut snapshot: ProgrammeSnapshot) -> Result<(), Stop> {
+    async fn finish(&mut self, mut snapshot: S::Snapshot) -> Result<(), Stop> {
         let own = (self.session.hello.device.0, self.session.hello.cursor.seq);
         loop {
             let entries = snapshot.entries(&self.lanes.positions, &self.scopes, Some(own), self.page_rows).await?;
@@ -158,13 +159,13 @@ impl Sending<'_> {
     }
 
     /// Takes a new snapshot: none is held while a slow device receives.
-    async fn reopen(&mut self, snapshot: ProgrammeSnapshot) -> Result<ProgrammeSnapshot, Stop> {
+    async fn reopen(&mut self, snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
         snapshot.close().await?;
-        Ok(ProgrammeSnapshot::open(self.session.db(), self.session.identity.programme_id).await?)
+        Ok(self.session.desk.store.snapshot(self.session.caller.programme).await?)
     }
 
     /// Writes a page: rows by kind, then what is gone.
-    async fn write(&mut self, snapshot: &mut ProgrammeSnapshot, entries: &[Entry]) -> Result<(), Stop> {
+    async fn write(&mut self, snapshot: &mut S::Snapshot, entries: &[Entry]) -> Result<(), Stop> {
         let mut kinds: Vec<(EntityKind, Vec<(Uuid, u64)>)> = Vec::new();
         let mut gone = Gone { rows: Vec::new() };
         for entry in entries {

@@ -11,16 +11,18 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use sync_protocol::frame::Reader;
-use sync_protocol::wire::{Hello, MEDIA_TYPE, Message, PROTOCOL, Push};
+use sync_protocol::wire::{Hello, MEDIA_TYPE, Push};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::desk::{Caller, Desk};
+use super::request::{self, FrameLimits};
 use super::session::{self, Session};
 use crate::app::App;
 use crate::auth::routes::{bearer, refusal};
 use crate::auth::{AuthError, Identity};
 use crate::domain::viewers::Viewers;
 use crate::error::ApiError;
+use crate::store::Db;
 
 /// Frames that may wait for a slow device before the server stops preparing more.
 const FRAMES_AHEAD: usize = 2;
@@ -30,10 +32,8 @@ const FRAMES_AHEAD: usize = 2;
 pub struct SyncState {
     /// The server.
     pub app: App,
-    /// Permissions.
-    pub viewers: Arc<Viewers>,
-    /// Places among the requests that are worked on, one for each connection to the database.
-    pub admission: Arc<Semaphore>,
+    /// What sessions share.
+    desk: Arc<Desk<Db>>,
     /// Places among the requests that are read or wait for their turn.
     queue: Arc<Semaphore>,
 }
@@ -42,9 +42,18 @@ impl SyncState {
     /// Returns the state of a server.
     pub fn new(app: App) -> Self {
         let (sync, connections) = (&app.config.sync, app.config.database.sync_connections);
-        let admission = Arc::new(Semaphore::new(sync.concurrent_requests.min(connections)));
+        let places = sync.concurrent_requests.min(connections);
         let queue = Arc::new(Semaphore::new(sync.queued_requests));
-        Self { app, viewers: Arc::default(), admission, queue }
+        let desk = Desk {
+            store: app.sync.clone(),
+            world: app.world.clone(),
+            viewers: Viewers::default(),
+            feed: app.feed.clone(),
+            page_rows: sync.page_rows,
+            admission: Arc::new(Semaphore::new(places)),
+            stopping: app.stopping.clone(),
+        };
+        Self { desk: Arc::new(desk), app, queue }
     }
 }
 
@@ -64,7 +73,7 @@ async fn sync(State(state): State<SyncState>, request: Request) -> Response {
         Err(response) => return *response,
     };
     let patience = Duration::from_millis(state.app.config.sync.queue_timeout_ms);
-    match tokio::time::timeout(patience, state.admission.clone().acquire_owned()).await {
+    match tokio::time::timeout(patience, state.desk.admission.clone().acquire_owned()).await {
         Ok(Ok(permit)) => {
             drop(place);
             answer(state, permit, identity, hello, pushes)
@@ -79,10 +88,11 @@ async fn receive(state: &SyncState, headers: &HeaderMap, body: Body) -> Result<R
     check_media_type(headers)?;
     let identity = authenticate(state, headers).await?;
     let limits = &state.app.config.sync;
-    let bytes = to_bytes(body, limits.max_request_bytes)
-        .await
-        .map_err(|_| too_large(format!("A sync request holds at most {} bytes.", limits.max_request_bytes)))?;
-    let (hello, pushes) = parse(&bytes, limits.max_frame_bytes, limits.max_batch_mutations)?;
+    let bytes = to_bytes(body, limits.max_request_bytes).await.map_err(|_| {
+        refused(request::too_large(format!("A sync request holds at most {} bytes.", limits.max_request_bytes)))
+    })?;
+    let frames = FrameLimits { max_frame_bytes: limits.max_frame_bytes, max_mutations: limits.max_batch_mutations };
+    let (hello, pushes) = request::parse(&bytes, &frames).map_err(refused)?;
     if Some(hello.device.0) != identity.device_id {
         return Err(refused(ApiError::forbidden("The session belongs to another device. Enrol this one.")));
     }
@@ -103,37 +113,6 @@ async fn authenticate(state: &SyncState, headers: &HeaderMap) -> Result<Identity
     state.app.auth.authenticate(token).await.map_err(|error| Box::new(refusal(&error, headers)))
 }
 
-fn parse(bytes: &[u8], max_frame_bytes: usize, max_batch: usize) -> Result<(Hello, Vec<Push>), Box<Response>> {
-    let bad = |message: String| refused(ApiError::bad_request(message));
-    let mut reader = Reader::new(max_frame_bytes);
-    reader.push(bytes);
-    let mut hello = None;
-    let mut pushes = Vec::new();
-    while let Some(frame) = reader.next_frame().map_err(|error| bad(error.to_string()))? {
-        match Message::read(&frame).map_err(|error| bad(error.to_string()))? {
-            Message::Hello(message) if hello.is_none() && message.protocol == PROTOCOL => hello = Some(message),
-            Message::Hello(message) if message.protocol != PROTOCOL => {
-                let text = format!("Protocol {} is not spoken here; update the application.", message.protocol);
-                return Err(refused(ApiError::new(StatusCode::BAD_REQUEST, "UPGRADE_REQUIRED", text)));
-            }
-            Message::Push(push) if push.mutations.len() > max_batch => {
-                return Err(too_large(format!("A push holds at most {max_batch} mutations.")));
-            }
-            Message::Push(push) if hello.is_some() => pushes.push(push),
-            Message::Skipped(_) => {}
-            _ => return Err(bad("A request is a hello and then pushes.".to_owned())),
-        }
-    }
-    match hello {
-        Some(hello) if reader.is_empty() => Ok((hello, pushes)),
-        _ => Err(bad("The request is not complete.".to_owned())),
-    }
-}
-
-fn too_large(message: String) -> Box<Response> {
-    refused(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
-}
-
 fn refused(error: ApiError) -> Box<Response> {
     Box::new(error.into_response())
 }
@@ -147,7 +126,8 @@ fn answer(
     pushes: Vec<Push>,
 ) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(FRAMES_AHEAD);
-    tokio::spawn(session::run(Session::new(state, identity, hello, sender, permit), pushes));
+    let caller = Caller { programme: identity.programme_id, user: identity.user_id };
+    tokio::spawn(session::run(Session::new(state.desk, caller, hello, sender, permit), pushes));
     let frames = futures::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), receiver))
     });

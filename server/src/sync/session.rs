@@ -9,14 +9,12 @@ use sync_protocol::id::UserId;
 use sync_protocol::wire::{End, Fault, Hello, History, Message, PROTOCOL, Push, Welcome};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::desk::{Caller, Desk};
 use super::pull;
-use super::routes::SyncState;
-use crate::auth::Identity;
 use crate::domain::push::{self, Chained, Sender};
 use crate::domain::viewer::Viewer;
-use crate::store::log::{self, ProgrammeSnapshot};
-use crate::store::mutations::{self, DeviceContact, Outbox};
-use crate::store::{Db, StoreError};
+use crate::store::mutations::{DeviceContact, Outbox};
+use crate::store::{LogSnapshot, StoreError, SyncStore};
 
 /// How often a waiting session looks for changes that did not pass through this server.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -26,14 +24,14 @@ const MAX_WAIT_MS: u32 = 55_000;
 const RETRY_AFTER_MS: u32 = 2_000;
 
 /// One request of one device.
-pub(super) struct Session {
-    pub(super) state: SyncState,
-    pub(super) identity: Identity,
+pub(super) struct Session<S> {
+    pub(super) desk: Arc<Desk<S>>,
+    pub(super) caller: Caller,
     pub(super) hello: Hello,
-    /// Bytes not yet sent.
+    /// Frames that were said and not yet sent.
     pub(super) out: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
-    /// The place among the requests that are served; given up while waiting for news.
+    /// The place among the requests that are worked on; given up while waiting for news.
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -53,19 +51,15 @@ impl From<StoreError> for Stop {
     }
 }
 
-impl Session {
+impl<S: SyncStore> Session<S> {
     pub(super) fn new(
-        state: SyncState,
-        identity: Identity,
+        desk: Arc<Desk<S>>,
+        caller: Caller,
         hello: Hello,
         sender: mpsc::Sender<Bytes>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { state, identity, hello, out: Vec::new(), sender, permit: Some(permit) }
-    }
-
-    pub(super) fn db(&self) -> &Db {
-        &self.state.app.sync
+        Self { desk, caller, hello, out: Vec::new(), sender, permit: Some(permit) }
     }
 
     pub(super) fn say(&mut self, message: &Message) {
@@ -87,12 +81,12 @@ impl Session {
 
     fn outbox(&self) -> Outbox {
         let device = self.hello.device.0;
-        Outbox { programme: self.identity.programme_id, device, incarnation: self.hello.incarnation }
+        Outbox { programme: self.caller.programme, device, incarnation: self.hello.incarnation }
     }
 }
 
 /// Answers a request to its end.
-pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
+pub(super) async fn run<S: SyncStore>(mut session: Session<S>, pushes: Vec<Push>) {
     match serve(&mut session, pushes).await {
         Ok(more) => session.say(&Message::End(End { retry_after_ms: 0, more })),
         Err(Stop::Gone) => return,
@@ -107,7 +101,7 @@ pub(super) async fn run(mut session: Session, pushes: Vec<Push>) {
 }
 
 /// Returns whether the device should come back at once.
-async fn serve(session: &mut Session, pushes: Vec<Push>) -> Result<bool, Stop> {
+async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Result<bool, Stop> {
     let has_pushes = !pushes.is_empty();
     let mut opened = open(session).await?;
     session.say(&Message::Welcome(opened.welcome.clone()));
@@ -132,7 +126,7 @@ async fn serve(session: &mut Session, pushes: Vec<Push>) -> Result<bool, Stop> {
         opened.snapshot.close().await?;
         session.permit = None;
         wait_for_news(session, head).await?;
-        session.permit = session.state.admission.clone().acquire_owned().await.ok();
+        session.permit = session.desk.admission.clone().acquire_owned().await.ok();
         opened = open(session).await?;
     }
     let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
@@ -141,13 +135,13 @@ async fn serve(session: &mut Session, pushes: Vec<Push>) -> Result<bool, Stop> {
 }
 
 /// What a session knows when it starts.
-struct Opened {
-    snapshot: ProgrammeSnapshot,
+struct Opened<L> {
+    snapshot: L,
     viewer: Arc<Viewer>,
     welcome: Welcome,
 }
 
-impl Opened {
+impl<L> Opened<L> {
     /// Whether the device has everything already.
     fn is_idle(&self, hello: &Hello) -> bool {
         let scopes = pull::scopes_of(&self.viewer, self.welcome.now);
@@ -158,19 +152,18 @@ impl Opened {
     }
 }
 
-async fn open(session: &Session) -> Result<Opened, Stop> {
-    let programme = session.identity.programme_id;
-    let mut snapshot = ProgrammeSnapshot::open(session.db(), programme).await?;
+async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>, Stop> {
+    let programme = session.caller.programme;
+    let mut snapshot = session.desk.store.snapshot(programme).await?;
     let head: Cursor = snapshot.head();
-    let viewers = &session.state.viewers;
-    let viewer = viewers.at(snapshot.conn(), programme, session.identity.user_id, head.seq).await?;
+    let viewer = session.desk.viewers.at(&mut snapshot, programme, session.caller.user).await?;
     let viewer = viewer.ok_or(Stop::SignedOut)?;
     let history = if snapshot.knows(&session.hello.cursor).await? { History::Same } else { History::Other };
-    let (last_no, last_hash) = mutations::outbox_state(snapshot.conn(), &session.outbox()).await?;
+    let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
     let welcome = Welcome {
         protocol: PROTOCOL,
-        now: session.state.app.world.now(),
-        user: UserId(session.identity.user_id),
+        now: session.desk.world.now(),
+        user: UserId(session.caller.user),
         programme,
         epoch: head.epoch,
         head: head.seq,
@@ -181,23 +174,23 @@ async fn open(session: &Session) -> Result<Opened, Stop> {
     Ok(Opened { snapshot, viewer, welcome })
 }
 
-async fn receive(session: &mut Session, viewer: &Viewer, push: &Chained) -> Result<(), Stop> {
-    let received_at = session.state.app.world.now();
+async fn receive<S: SyncStore>(session: &mut Session<S>, viewer: &Viewer, push: &Chained) -> Result<(), Stop> {
+    let received_at = session.desk.world.now();
     let sender = Sender {
         outbox: session.outbox(),
         viewer,
         received_at,
         clock_offset_ms: received_at.0 - session.hello.wall_clock.0,
     };
-    let result = push::receive(session.db(), &session.state.app.feed, &sender, push).await?;
+    let result = push::receive(&session.desk.store, &session.desk.feed, &sender, push).await?;
     session.say(&Message::PushResult(result));
     Ok(())
 }
 
 /// Waits until the programme moves beyond `head`, the time is up, or the server stops.
-async fn wait_for_news(session: &Session, head: u64) -> Result<(), Stop> {
-    let programme = session.identity.programme_id;
-    let mut news = session.state.app.feed.subscribe(programme);
+async fn wait_for_news<S: SyncStore>(session: &Session<S>, head: u64) -> Result<(), Stop> {
+    let programme = session.caller.programme;
+    let mut news = session.desk.feed.subscribe(programme);
     let until = tokio::time::sleep(Duration::from_millis(u64::from(session.hello.wait_ms.min(MAX_WAIT_MS))));
     tokio::pin!(until);
     loop {
@@ -206,12 +199,11 @@ async fn wait_for_news(session: &Session, head: u64) -> Result<(), Stop> {
         }
         tokio::select! {
             () = &mut until => return Ok(()),
-            () = session.state.app.stopping.cancelled() => return Ok(()),
+            () = session.desk.stopping.cancelled() => return Ok(()),
             () = session.sender.closed() => return Err(Stop::Gone),
             _ = news.changed() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {
-                let mut conn = session.db().conn().await?;
-                if log::head_of(&mut conn, programme).await?.seq > head {
+                if session.desk.store.head_of(programme).await?.seq > head {
                     return Ok(());
                 }
             }
@@ -219,16 +211,16 @@ async fn wait_for_news(session: &Session, head: u64) -> Result<(), Stop> {
     }
 }
 
-async fn note_contact(session: &Session, is_worth_a_write: bool) -> Result<(), Stop> {
+async fn note_contact<S: SyncStore>(session: &Session<S>, is_worth_a_write: bool) -> Result<(), Stop> {
     if !is_worth_a_write {
         return Ok(());
     }
-    let now = session.state.app.world.now();
+    let now = session.desk.world.now();
     let hello = &session.hello;
     let contact = DeviceContact {
-        programme: session.identity.programme_id,
+        programme: session.caller.programme,
         device: hello.device.0,
-        user: session.identity.user_id,
+        user: session.caller.user,
         app: hello.app.clone(),
         at: now,
         pending: hello.outbox.pending,
@@ -237,6 +229,5 @@ async fn note_contact(session: &Session, is_worth_a_write: bool) -> Result<(), S
         clock_offset_ms: now.0 - hello.wall_clock.0,
         complete: true,
     };
-    let mut conn = session.db().conn().await?;
-    Ok(mutations::note_contact(&mut conn, &contact).await?)
+    Ok(session.desk.store.note_contact(&contact).await?)
 }
