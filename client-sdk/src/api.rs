@@ -20,9 +20,7 @@ mod rules;
 mod write;
 
 pub use records::{Record, Saved};
-pub use rules::Warning;
-
-pub(crate) use rules::Rules;
+pub use rules::{Rules, Warning};
 
 use crate::client::Client;
 

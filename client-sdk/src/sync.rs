@@ -14,3 +14,4 @@ pub use http::HttpTransport;
 pub(crate) use http::{client as http_client, offline, refusal};
 pub use machine::{Failure, Notice};
 pub use transport::{Exchange, TokenKeeper, Transport};
+pub use worker::{Done, perform};

@@ -19,13 +19,14 @@ pub struct Warning {
 }
 
 /// Checks changes by the shared rules and keeps the warnings of the batch that is being recorded.
-pub(crate) struct Rules {
+pub struct Rules {
     locale: Mutex<Locale>,
     warnings: Mutex<Vec<Warning>>,
 }
 
 impl Rules {
-    pub(crate) fn new(locale: Locale) -> Self {
+    /// Returns the rules, whose texts are in a language.
+    pub fn new(locale: Locale) -> Self {
         Self { locale: Mutex::new(locale), warnings: Mutex::default() }
     }
 

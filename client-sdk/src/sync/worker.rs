@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sync_protocol::wire::PushResult;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -12,12 +13,15 @@ use crate::store::{Answered, Store};
 /// Work that may wait: so many pages are in memory at most, besides the one that is being received.
 const JOBS_AHEAD: usize = 2;
 
-/// What the work of one request came to.
+/// What work on the store came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Done {
-    pub(super) answered: Answered,
-    pub(super) rows: u64,
-    pub(super) is_complete: bool,
+pub struct Done {
+    /// What answers settled.
+    pub answered: Answered,
+    /// Rows received.
+    pub rows: u64,
+    /// Whether everything is now here.
+    pub is_complete: bool,
 }
 
 /// The worker of one request.
@@ -51,36 +55,51 @@ impl Worker {
 fn work(store: &Store, mut queue: mpsc::Receiver<Command>) -> Result<Done> {
     let mut done = Done::default();
     while let Some(command) = queue.blocking_recv() {
-        match command {
-            Command::ApplyPage(page) => {
-                let applied = store.apply_page(&page)?;
-                done.rows += applied.rows;
-                done.is_complete |= applied.complete;
-            }
-            Command::ApplyResult(result) => add(&mut done.answered, store, &result)?,
-            Command::ApplyScopes(scopes) => drop(store.apply_scopes(&scopes)?),
-            Command::StartOver => store.start_over()?,
-            Command::Rewind(number) => store.rewind(number)?,
-            Command::NewIncarnation => store.new_incarnation()?,
-            Command::Request { .. }
-            | Command::Abort
-            | Command::RefreshToken
-            | Command::Schedule { .. }
-            | Command::Notify(_) => {}
-        }
+        done.add(perform(store, command)?);
     }
     store.flush()?;
     Ok(done)
 }
 
-fn add(total: &mut Answered, store: &Store, result: &sync_protocol::wire::PushResult) -> Result<()> {
+/// Does what a command asks of the store; nothing for a command to someone else. A session ends with
+/// [`Store::flush`].
+pub fn perform(store: &Store, command: Command) -> Result<Done> {
+    let mut done = Done::default();
+    match command {
+        Command::ApplyPage(page) => {
+            let applied = store.apply_page(&page)?;
+            done.rows = applied.rows;
+            done.is_complete = applied.complete;
+        }
+        Command::ApplyResult(result) => done.answered = take_result(store, &result)?,
+        Command::ApplyScopes(scopes) => drop(store.apply_scopes(&scopes)?),
+        Command::StartOver => store.start_over()?,
+        Command::Rewind(number) => store.rewind(number)?,
+        Command::NewIncarnation => store.new_incarnation()?,
+        Command::Request { .. }
+        | Command::Abort
+        | Command::RefreshToken
+        | Command::Schedule { .. }
+        | Command::Notify(_) => {}
+    }
+    Ok(done)
+}
+
+fn take_result(store: &Store, result: &PushResult) -> Result<Answered> {
     let answered = store.apply_result(result)?;
     if answered.is_foreign && result.demand.is_none() {
         store.new_incarnation()?;
     }
-    total.pushed += answered.pushed;
-    total.held += answered.held;
-    total.rejected += answered.rejected;
-    total.conflicts += answered.conflicts;
-    Ok(())
+    Ok(answered)
+}
+
+impl Done {
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.is_complete |= other.is_complete;
+        self.answered.pushed += other.answered.pushed;
+        self.answered.held += other.answered.held;
+        self.answered.rejected += other.answered.rejected;
+        self.answered.conflicts += other.answered.conflicts;
+    }
 }

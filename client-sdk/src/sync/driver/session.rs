@@ -186,22 +186,15 @@ impl<'s> Session<'s> {
     /// Handles a message. Returns whether the machine gives the response up.
     async fn take(&mut self, message: Message, view: &StateView, worker: &Worker) -> bool {
         let commands = self.machine.handle(Event::Frame(message), view);
-        let gives_up = commands.iter().any(|command| {
-            matches!(command, Command::Abort | Command::Schedule { .. } | Command::RefreshToken)
-                || *command == Command::Notify(Notice::NeedsSignIn)
-        });
+        let gives_up = commands.iter().any(Command::ends_request);
         if gives_up {
             self.next = Next::Rest;
         }
         for command in commands {
-            match command {
-                Command::ApplyPage(_)
-                | Command::ApplyResult(_)
-                | Command::ApplyScopes(_)
-                | Command::StartOver
-                | Command::Rewind(_)
-                | Command::NewIncarnation => worker.give(command).await,
-                other => self.plan(other),
+            if command.is_for_store() {
+                worker.give(command).await;
+            } else {
+                self.plan(command);
             }
         }
         gives_up

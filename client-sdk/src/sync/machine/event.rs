@@ -93,6 +93,26 @@ pub enum Command {
     Notify(Notice),
 }
 
+impl Command {
+    /// Returns whether the request that is under way is given up with this command.
+    pub fn ends_request(&self) -> bool {
+        matches!(self, Self::Abort | Self::Schedule { .. } | Self::RefreshToken | Self::Notify(Notice::NeedsSignIn))
+    }
+
+    /// Returns whether the store carries the command out, with [`perform`](crate::sync::perform).
+    pub fn is_for_store(&self) -> bool {
+        matches!(
+            self,
+            Self::ApplyPage(_)
+                | Self::ApplyResult(_)
+                | Self::ApplyScopes(_)
+                | Self::StartOver
+                | Self::Rewind(_)
+                | Self::NewIncarnation
+        )
+    }
+}
+
 /// What a watcher is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
