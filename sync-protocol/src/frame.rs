@@ -1,16 +1,25 @@
 //! Frames: the bytes of a request or response body.
 //!
 //! `u32 length | u8 type | u8 flags | payload`, integers big-endian, `length` counting the payload. With flag 1
-//! the payload is `u32 raw length | zstd`. A type with the high bit set may be skipped by who does not know it;
-//! any other unknown type ends the session. Every limit is checked against the raw length before memory is
-//! spent, and against the bytes that decompression really gives.
+//! the payload is `u32 raw length | zstd`; with flag 2 it ends in a CRC-32 of everything of the frame before it,
+//! and every frame that is written has that flag: a network that changes a single bit is noticed before anything
+//! is read. A type with the high bit set may be skipped by who does not know it; any other unknown type ends the
+//! session. Every limit is checked against the raw length before memory is spent, and against the bytes that
+//! decompression really gives.
+
+mod checksum;
 
 use crate::cbor::Malformed;
+use checksum::checksum;
 
 /// The bytes before a payload.
 pub const HEADER_BYTES: usize = 6;
 /// The flag of a compressed payload.
 const COMPRESSED: u8 = 1;
+/// The flag of a payload that ends in a checksum.
+const CHECKED: u8 = 2;
+/// The bytes of a checksum.
+const CHECKSUM_BYTES: usize = 4;
 /// Payloads below this are sent as they are.
 const COMPRESS_FROM_BYTES: usize = 256;
 /// Level 1: on our rows, higher levels save under 10 % of the bytes for several times the CPU.
@@ -33,18 +42,21 @@ pub fn write(body: &mut Vec<u8>, kind: u8, payload: &[u8]) {
         && let Ok(packed) = zstd::bulk::compress(payload, ZSTD_LEVEL)
         && packed.len() + 4 < payload.len()
     {
-        header(body, packed.len() + 4, kind, COMPRESSED);
-        body.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-        body.extend_from_slice(&packed);
+        let raw_length = (payload.len() as u32).to_be_bytes();
+        write_checked(body, kind, COMPRESSED, &[&raw_length, &packed]);
     } else {
-        header(body, payload.len(), kind, 0);
-        body.extend_from_slice(payload);
+        write_checked(body, kind, 0, &[payload]);
     }
 }
 
-fn header(body: &mut Vec<u8>, length: usize, kind: u8, flags: u8) {
+fn write_checked(body: &mut Vec<u8>, kind: u8, flags: u8, parts: &[&[u8]]) {
+    let start = body.len();
+    let length = parts.iter().map(|part| part.len()).sum::<usize>() + CHECKSUM_BYTES;
     body.extend_from_slice(&(length as u32).to_be_bytes());
-    body.extend_from_slice(&[kind, flags]);
+    body.extend_from_slice(&[kind, flags | CHECKED]);
+    parts.iter().for_each(|part| body.extend_from_slice(part));
+    let sum = checksum(&[&body[start..]]);
+    body.extend_from_slice(&sum.to_be_bytes());
 }
 
 /// Cuts a stream of bytes into frames.
@@ -79,7 +91,9 @@ impl Reader {
             return Err(Malformed(format!("a frame of {length} bytes is over the limit of {}", self.max_bytes)));
         }
         let Some(payload) = rest.get(..length) else { return Ok(None) };
-        let payload = match head[5] {
+        let flags = head[5];
+        let payload = if flags & CHECKED == 0 { payload } else { without_checksum(head, payload)? };
+        let payload = match flags & !CHECKED {
             0 => payload.to_vec(),
             COMPRESSED => decompress(payload, self.max_bytes)?,
             flags => return Err(Malformed(format!("frame flags {flags} are not known"))),
@@ -91,6 +105,17 @@ impl Reader {
     /// Returns whether nothing of an incomplete frame is left over.
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len()
+    }
+}
+
+/// Returns the payload of a frame that ends in its checksum.
+fn without_checksum<'p>(head: &[u8], payload: &'p [u8]) -> Result<&'p [u8], Malformed> {
+    let short = || Malformed("a checked frame lacks its checksum".to_owned());
+    let (payload, sum) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(short)?;
+    if checksum(&[head, payload]) == u32::from_be_bytes(*sum) {
+        Ok(payload)
+    } else {
+        Err(Malformed("a frame was damaged on its way: its checksum differs".to_owned()))
     }
 }
 
@@ -145,23 +170,43 @@ mod tests {
 
         let mut bomb = Vec::new();
         let packed = zstd::bulk::compress(&vec![0; 1 << 20], 19).unwrap();
-        header(&mut bomb, packed.len() + 4, 1, COMPRESSED);
-        bomb.extend_from_slice(&100u32.to_be_bytes());
-        bomb.extend_from_slice(&packed);
+        write_checked(&mut bomb, 1, COMPRESSED, &[&100u32.to_be_bytes(), &packed]);
         let mut reader = Reader::new(1_000);
         reader.push(&bomb);
         assert!(reader.next_frame().is_err(), "a bomb that lies about its size was unpacked");
     }
 
+    /// Reads everything, and says whether all of it was sound.
+    fn read(body: &[u8]) -> (Vec<Frame>, bool) {
+        let mut reader = Reader::new(10_000);
+        reader.push(body);
+        let mut frames = Vec::new();
+        while let Ok(Some(frame)) = reader.next_frame() {
+            frames.push(frame);
+        }
+        (frames, reader.is_empty())
+    }
+
     #[test]
-    fn a_flipped_bit_never_panics() {
+    fn a_flipped_bit_is_refused_wherever_it_is() {
         let body = body();
+        let (sent, _) = read(&body);
         for bit in 0..body.len() * 8 {
             let mut damaged = body.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let mut reader = Reader::new(10_000);
-            reader.push(&damaged);
-            while let Ok(Some(_)) = reader.next_frame() {}
+            let (frames, is_sound) = read(&damaged);
+            let unchecked_end = |frame: &Frame, sent: &Frame| frame.payload.starts_with(&sent.payload);
+            let is_flag = [5, 5 + 15].contains(&(bit / 8)) && bit % 8 == 1;
+            let as_sent = frames.iter().zip(&sent).all(|(f, s)| f == s || is_flag && unchecked_end(f, s));
+            assert!(as_sent, "bit {bit} made another frame");
+            assert!(!is_sound || is_flag, "bit {bit} was not noticed");
         }
+    }
+
+    #[test]
+    fn frames_without_a_checksum_are_read_as_they_always_were() {
+        let (frames, is_sound) = read(&[0, 0, 0, 2, 7, 0, b'o', b'k']);
+        assert!(is_sound);
+        assert_eq!(frames, [Frame { kind: 7, payload: b"ok".to_vec() }]);
     }
 }

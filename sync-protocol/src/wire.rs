@@ -218,13 +218,13 @@ pub struct Checkpoint {
     #[serde(default)]
     pub cursor: Option<Cursor>,
     /// Scopes that are still behind, and how far they are.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub behind: Vec<(Uuid, Position)>,
     /// Rows sent so far in this session.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rows_sent: u64,
     /// Rows that were expected at the start of the session, for a progress bar.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rows_expected: u64,
 }
 
@@ -232,10 +232,10 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct End {
     /// When to come back at the earliest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retry_after_ms: u32,
     /// Whether there is more: come back at once.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub more: bool,
 }
 
@@ -249,6 +249,11 @@ pub struct Fault {
     /// The id under which the server logged it.
     #[serde(default)]
     pub request_id: String,
+}
+
+/// Whether a field may be left out, because whoever reads the message takes the default for it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Any message.
