@@ -147,6 +147,7 @@ fn open(folder: &Path) -> Result<Store> {
         keys: Arc::new(FixedKeyProvider([7; 32])),
         world: Arc::new(SystemWorld::new()),
         validator: Arc::new(AcceptAll),
+        vfs: None,
     })?;
     let token = || Zeroizing::new(String::new());
     let account = Account { user: UserId(Uuid::from_u128(1)), programme: Uuid::from_u128(2) };

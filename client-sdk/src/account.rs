@@ -189,6 +189,7 @@ mod tests {
             keys: Arc::new(FixedKeyProvider([7; 32])),
             world: Arc::new(SystemWorld::new()),
             validator: Arc::new(AcceptAll),
+            vfs: None,
         });
         let config = Config::new(server(answers).await, folder);
         AccountClient::new(&config, Arc::new(store.unwrap())).unwrap()

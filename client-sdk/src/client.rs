@@ -92,7 +92,8 @@ impl Client {
     pub fn open(settings: ClientConfig) -> ApiResult<Self> {
         let ClientConfig { config, keys, world, locale } = settings;
         let rules = Arc::new(Rules::new(locale));
-        let options = StoreOptions { folder: config.folder.clone(), keys, world, validator: rules.clone() };
+        let validator = rules.clone();
+        let options = StoreOptions { folder: config.folder.clone(), keys, world, validator, vfs: None };
         let store = Arc::new(Store::open(options)?);
         let account = Arc::new(AccountClient::new(&config, store.clone())?);
         let transport = Arc::new(HttpTransport::new(&config)?);

@@ -9,6 +9,7 @@
 //! - [`Phone`]: a device with the SDK, and [`Office`]: a person with a browser.
 //! - [`visit`]: a visit step by step on a phone.
 //! - [`Proxy`]: a network between the two that can be cut and measured.
+//! - [`FaultDisk`]: a disk beneath the SDK's files that fails on demand.
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod demo;
@@ -16,6 +17,7 @@ pub mod phone;
 pub mod programme;
 pub mod sample;
 pub mod state;
+pub mod vfs;
 pub mod visit;
 
 mod device;
@@ -32,3 +34,4 @@ pub use postgres::TestDb;
 pub use proxy::{Proxy, Way};
 pub use server_process::{Ended, ServerProcess, data_folder, get, program};
 pub use test_server::TestServer;
+pub use vfs::FaultDisk;

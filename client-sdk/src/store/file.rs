@@ -7,8 +7,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
+use super::StoreOptions;
 use crate::error::{Doing as _, Error, Result};
-use crate::key::{Key, KeyProvider, KeyPurpose};
+use crate::key::{Key, KeyPurpose};
 
 /// The oldest SQLite without the fault that damages a file in WAL mode when a checkpoint meets a write.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -20,15 +21,17 @@ pub(super) struct DbFile {
     name: &'static str,
     path: PathBuf,
     key: Key,
+    vfs: Option<String>,
 }
 
 impl DbFile {
-    pub(super) fn new(folder: &Path, purpose: KeyPurpose, keys: &dyn KeyProvider) -> Result<Self> {
+    pub(super) fn new(options: &StoreOptions, purpose: KeyPurpose) -> Result<Self> {
         let name = match purpose {
             KeyPurpose::Outbox => "outbox.db",
             KeyPurpose::Cache => "cache.db",
         };
-        Ok(Self { purpose, name, path: folder.join(name), key: keys.key(purpose)? })
+        let (path, key) = (options.folder.join(name), options.keys.key(purpose)?);
+        Ok(Self { purpose, name, path, key, vfs: options.vfs.clone() })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -50,7 +53,11 @@ impl DbFile {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let conn = Connection::open_with_flags(&self.path, flags).doing("open the file")?;
+        let conn = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
+            None => Connection::open_with_flags(&self.path, flags),
+        };
+        let conn = conn.doing("open the file")?;
         self.unlock(&conn)?;
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).doing("read the file")?;
         Ok(conn)
@@ -151,7 +158,7 @@ impl DbFile {
         }
         fs::copy(self.path.with_extension("keycheck"), moved.with_extension("keycheck"))
             .map_err(|source| Error::File { doing: "copy", path: self.path.with_extension("keycheck"), source })?;
-        Ok(DbFile { purpose: self.purpose, name: self.name, path: moved, key: self.key.clone() })
+        Ok(DbFile { purpose: self.purpose, name: self.name, path: moved, key: self.key.clone(), vfs: self.vfs.clone() })
     }
 
     fn parts(&self) -> [PathBuf; 3] {

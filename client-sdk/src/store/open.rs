@@ -28,6 +28,8 @@ pub struct StoreOptions {
     pub world: SharedWorld,
     /// The rules that changes are checked by.
     pub validator: Arc<dyn Validator>,
+    /// The SQLite VFS beneath the files; `None` for the one of the system.
+    pub vfs: Option<String>,
 }
 
 /// What was found and repaired at the opening.
@@ -55,8 +57,8 @@ impl Store {
             source,
         })?;
         let lock = FolderLock::take(folder)?;
-        let outbox_file = DbFile::new(folder, KeyPurpose::Outbox, options.keys.as_ref())?;
-        let cache_file = DbFile::new(folder, KeyPurpose::Cache, options.keys.as_ref())?;
+        let outbox_file = DbFile::new(&options, KeyPurpose::Outbox)?;
+        let cache_file = DbFile::new(&options, KeyPurpose::Cache)?;
         let mut report = OpenReport::default();
         let (outbox, salvaged) = open_outbox(&outbox_file, &options.world)?;
         report.salvaged = salvaged;

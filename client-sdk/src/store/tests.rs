@@ -31,6 +31,7 @@ fn options(folder: &Path, key: u8) -> StoreOptions {
         keys: Arc::new(FixedKeyProvider([key; 32])),
         world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
         validator: Arc::new(AcceptAll),
+        vfs: None,
     }
 }
 

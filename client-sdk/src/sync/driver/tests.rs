@@ -168,6 +168,7 @@ fn store(folder: &Path) -> Arc<Store> {
         keys: Arc::new(FixedKeyProvider([7; 32])),
         world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
         validator: Arc::new(AcceptAll),
+        vfs: None,
     })
     .unwrap();
     let token = || Zeroizing::new("token".to_owned());

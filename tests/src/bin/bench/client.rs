@@ -113,6 +113,7 @@ impl Device {
             keys: Arc::new(FixedKeyProvider([0x5a; 32])),
             world: Arc::new(SystemWorld::new()),
             validator: Arc::new(AcceptAll),
+            vfs: None,
         })?);
         let account = Arc::new(AccountClient::new(&config, store.clone())?);
         let transport = Arc::new(HttpTransport::new(&config)?);
