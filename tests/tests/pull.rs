@@ -198,6 +198,27 @@ async fn own_rows_are_not_echoed_but_come_when_the_cache_starts_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_own_rows_than_a_page_holds_do_not_hide_what_comes_after_them() {
+    let server = started(2).await;
+    let mut device = Device::enrol(server.address, ANA).await;
+    device.sync().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    device.create(&visit);
+    for text in ["1", "2", "3", "4"] {
+        device.create(&sample::finding(&visit, text));
+    }
+    // The results arrive, and then the link breaks.
+    let answer = device.send(&device.pending()).await;
+    let results = answer.messages.iter().rposition(|m| matches!(m, Message::PushResult(_))).unwrap();
+    device.take(&answer.messages[..=results]);
+    assert_eq!(device.confirmed, 5);
+    let others = sample::finding(&visit, "a altcuiva");
+    programme::import(&server.app.office, std::slice::from_ref(&others)).await;
+    assert!(device.sync().await.has_row(others.id));
+    assert_complete(&server, &device, &anas()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_grant_backfills_that_scope_only() {
     let server = started(2).await;
     let mut device = Device::enrol(server.address, ANA).await;

@@ -46,7 +46,8 @@ impl ProgrammeSnapshot {
     /// Returns the entries of scopes after their own positions, oldest first, at most `limit`.
     ///
     /// Entries that `own` committed verbatim are left out: that device shows them already. So are exits to
-    /// another of the `held` scopes: the row itself comes, and an exit after it would drop it again.
+    /// another of the `held` scopes: the row itself comes, and an exit after it would drop it again. Both are left
+    /// out before the limit counts: fewer entries than the limit must mean that there are no more.
     pub async fn entries(
         &mut self,
         lanes: &[(Uuid, Position)],
@@ -61,6 +62,9 @@ impl ProgrammeSnapshot {
                 (SELECT h.seq, h.kind, h.row_id, h.scope_id, h.deleted, false AS left_scope FROM sync_head h \
                  WHERE h.programme_id = $1 AND h.scope_id = s.scope_id \
                    AND (h.seq, h.kind, h.row_id) > (s.seq, s.kind::smallint, s.row_id) \
+                   AND NOT ($7::uuid IS NOT NULL AND h.seq > $8 AND EXISTS ( \
+                        SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = h.seq \
+                          AND l.device_id = $7 AND l.verbatim)) \
                  ORDER BY h.seq, h.kind, h.row_id LIMIT $6) \
                 UNION ALL \
                 (SELECT x.seq, x.kind, x.row_id, x.scope_id, false, true FROM scope_exit x \
@@ -68,11 +72,11 @@ impl ProgrammeSnapshot {
                    AND (x.seq, x.kind, x.row_id) > (s.seq, s.kind::smallint, s.row_id) \
                    AND NOT EXISTS (SELECT 1 FROM sync_head n WHERE n.programme_id = $1 AND n.kind = x.kind \
                         AND n.row_id = x.row_id AND n.scope_id = ANY($9)) \
+                   AND NOT ($7::uuid IS NOT NULL AND x.seq > $8 AND EXISTS ( \
+                        SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = x.seq \
+                          AND l.device_id = $7 AND l.verbatim)) \
                  ORDER BY x.seq, x.kind, x.row_id LIMIT $6) \
             ) e \
-            WHERE NOT ($7::uuid IS NOT NULL AND e.seq > $8 AND EXISTS ( \
-                SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = e.seq \
-                  AND l.device_id = $7 AND l.verbatim)) \
             ORDER BY e.seq, e.kind, e.row_id LIMIT $6";
         let sql = Sql::new(ENTRIES)
             .bind(self.programme)
