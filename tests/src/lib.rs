@@ -16,6 +16,7 @@ pub mod demo;
 pub mod phone;
 pub mod programme;
 pub mod sample;
+pub mod simulator;
 pub mod state;
 pub mod vfs;
 pub mod visit;

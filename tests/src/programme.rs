@@ -7,7 +7,7 @@ use server::app::App;
 use server::auth::{NewAccount, Secret};
 use server::store::{Db, Tx, rows};
 use sync_protocol::code::{self, *};
-use sync_protocol::entity::{Enterprise, Entity, Form, I18n, Programme, Row, ScopeGrant, User};
+use sync_protocol::entity::{Enterprise, Entity, EntityKind, Form, I18n, Programme, Row, ScopeGrant, User};
 use sync_protocol::id::{EnterpriseId, FormId, ProgrammeId, ScopeGrantId, UserId};
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
@@ -54,15 +54,24 @@ pub fn grant(user: UserId, enterprise: EnterpriseId) -> ScopeGrant {
     }
 }
 
+/// Returns the rows of the programme.
+pub fn all_rows() -> Vec<(EntityKind, Vec<Row>)> {
+    let people = [user(ANA, Role::Mentor), user(RADU, Role::Mentor), user(CARMEN, Role::Coordinator)];
+    let grants = [(ANA, 0), (ANA, 1), (RADU, 2), (CARMEN, 0)].map(|(user, at)| grant_of(user, ENTERPRISES[at]));
+    let enterprises = [enterprise(0, ANA), enterprise(1, ANA), enterprise(2, RADU)];
+    vec![untyped(&[programme()]), untyped(&people), untyped(&grants), untyped(&[form()]), untyped(&enterprises)]
+}
+
+fn untyped<T: Entity>(entities: &[T]) -> (EntityKind, Vec<Row>) {
+    (T::DEF.kind, entities.iter().map(T::to_row).collect())
+}
+
 /// Writes the programme and makes its accounts.
 pub async fn load(app: &App) {
     let mut tx = app.office.conn().await.unwrap().write_tx().await.unwrap();
-    insert(&mut tx, &[programme()]).await;
-    insert(&mut tx, &[user(ANA, Role::Mentor), user(RADU, Role::Mentor), user(CARMEN, Role::Coordinator)]).await;
-    let grants = [(ANA, 0), (ANA, 1), (RADU, 2), (CARMEN, 0)];
-    insert(&mut tx, &grants.map(|(user, at)| grant_of(user, ENTERPRISES[at]))).await;
-    insert(&mut tx, &[form()]).await;
-    insert(&mut tx, &[enterprise(0, ANA), enterprise(1, ANA), enterprise(2, RADU)]).await;
+    for (kind, rows) in all_rows() {
+        rows::insert(&mut tx, PROGRAMME, kind, &rows.iter().collect::<Vec<_>>()).await.unwrap();
+    }
     tx.commit().await.unwrap();
     let accounts = [ANA, RADU, CARMEN].map(|user| NewAccount {
         user_id: user.0,
@@ -81,8 +90,8 @@ pub async fn import<T: Entity>(db: &Db, entities: &[T]) {
 }
 
 async fn insert<T: Entity>(tx: &mut Tx, entities: &[T]) {
-    let rows: Vec<Row> = entities.iter().map(T::to_row).collect();
-    rows::insert(tx, PROGRAMME, T::DEF.kind, &rows.iter().collect::<Vec<_>>()).await.unwrap();
+    let (kind, rows) = untyped(entities);
+    rows::insert(tx, PROGRAMME, kind, &rows.iter().collect::<Vec<_>>()).await.unwrap();
 }
 
 /// The coordinator's role comes with the grant, or the device would not hold the enterprise.

@@ -1,0 +1,483 @@
+//! The store of the simulated server: the same promises as Postgres, in memory, and a process that may die at any
+//! of its calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use server::domain::viewer::{Grant, Viewer};
+use server::store::log::Entry;
+use server::store::mutations::{DeviceContact, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
+use server::store::rows::StoredRow;
+use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
+use sync_protocol::code::HeldState;
+use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row, ScopeGrant, User};
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::rows::VersionedRow;
+use uuid::Uuid;
+
+use super::state::{Kept, OutboxKey, Seal, State, Touch, outbox_key};
+
+type Answer<T> = Result<T, StoreError>;
+
+/// Where the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashAt {
+    /// Before the n-th call of the store in this request is carried out.
+    Call(u32),
+    /// Right after the n-th commit in this request, before anybody hears of it.
+    AfterCommit(u32),
+}
+
+/// What happens between others, before a snapshot is opened.
+pub type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// The store as one process sees it. Clones are the same process.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<Arc<State>>>,
+    process: Arc<Mutex<Process>>,
+}
+
+/// How far a process is with its request.
+#[derive(Default)]
+struct Process {
+    crash: Option<CrashAt>,
+    is_dead: bool,
+    calls: u32,
+    commits: u32,
+    snapshots: u32,
+    /// Runs before the n-th snapshot of the request is opened.
+    meanwhile: Option<(u32, Meanwhile)>,
+}
+
+impl MemoryStore {
+    /// Returns the same database as another process sees it.
+    pub fn beside(&self) -> Self {
+        Self { state: self.state.clone(), process: Arc::default() }
+    }
+
+    /// Returns the state as it is.
+    pub fn state(&self) -> Arc<State> {
+        lock(&self.state).clone()
+    }
+
+    /// Changes the state as someone with access to the database does.
+    pub fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(Arc::make_mut(&mut lock(&self.state)))
+    }
+
+    /// Puts another state in the place of this one.
+    pub fn replace(&self, state: State) {
+        *lock(&self.state) = Arc::new(state);
+    }
+
+    /// Prepares the next request.
+    pub(super) fn begin(&self, crash: Option<CrashAt>, meanwhile: Option<(u32, Meanwhile)>) {
+        *lock(&self.process) = Process { crash, meanwhile, ..Process::default() };
+    }
+
+    /// Returns whether the process has died.
+    pub(super) fn is_dead(&self) -> bool {
+        lock(&self.process).is_dead
+    }
+
+    /// Counts a call; where the process is to die, the call never returns.
+    async fn call(&self) {
+        self.count(|process| {
+            process.calls += 1;
+            process.crash == Some(CrashAt::Call(process.calls))
+        })
+        .await;
+    }
+
+    async fn committed(&self) {
+        self.count(|process| {
+            process.commits += 1;
+            process.crash == Some(CrashAt::AfterCommit(process.commits))
+        })
+        .await;
+    }
+
+    async fn count(&self, is_end: impl FnOnce(&mut Process) -> bool) {
+        let is_dead = {
+            let mut process = lock(&self.process);
+            process.is_dead |= is_end(&mut process);
+            process.is_dead
+        };
+        if is_dead {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Nothing panics while a lock is held; if it did, what it guards would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SyncStore for MemoryStore {
+    type Write = MemoryTx;
+    type Snapshot = MemorySnapshot;
+
+    async fn write_tx(&self) -> Answer<MemoryTx> {
+        self.call().await;
+        let store = self.clone();
+        Ok(MemoryTx {
+            state: self.state(),
+            store,
+            programme: Uuid::nil(),
+            seal: Seal::default(),
+            work: Work::default(),
+        })
+    }
+
+    async fn snapshot(&self, programme: Uuid) -> Answer<MemorySnapshot> {
+        self.call().await;
+        let meanwhile = {
+            let mut process = lock(&self.process);
+            process.snapshots += 1;
+            let now = process.snapshots;
+            process.meanwhile.take_if(|(at, _)| *at == now)
+        };
+        if let Some((_, work)) = meanwhile {
+            work();
+        }
+        Ok(MemorySnapshot { state: self.state(), store: self.clone(), programme })
+    }
+
+    async fn head_of(&self, programme: Uuid) -> Answer<Cursor> {
+        self.call().await;
+        Ok(self.state().head(programme))
+    }
+
+    async fn note_contact(&self, contact: &DeviceContact) -> Answer<()> {
+        self.call().await;
+        self.change(|state| state.contacts.insert(contact.device, contact.clone()));
+        Ok(())
+    }
+}
+
+/// A transaction: it reads what was there when it began, and writes everything at its commit.
+pub struct MemoryTx {
+    state: Arc<State>,
+    store: MemoryStore,
+    programme: Uuid,
+    seal: Seal,
+    work: Work,
+}
+
+/// What a transaction will do.
+#[derive(Default)]
+struct Work {
+    touches: Vec<Touch>,
+    outboxes: BTreeMap<OutboxKey, (u64, ChainHash)>,
+    records: Vec<(OutboxKey, MutationRecord)>,
+    settled: Vec<(OutboxKey, u64, char, Option<String>, u64)>,
+}
+
+impl MemoryTx {
+    fn row(&self, programme: Uuid, kind: EntityKind, id: Uuid) -> Option<&Row> {
+        self.state.rows.get(&(programme, kind, id))
+    }
+
+    fn is_change(&self, touch: &Touch) -> bool {
+        match touch {
+            Touch::Put(kind, row) => self.row(self.programme, *kind, row.id) != Some(row),
+            Touch::Delete(kind, id) => self.row(self.programme, *kind, *id).is_some(),
+        }
+    }
+}
+
+impl WriteTx for MemoryTx {
+    async fn lock_outbox(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {
+        self.store.call().await;
+        Ok(self.state.outboxes.get(&outbox_key(outbox)).copied().unwrap_or((0, ChainHash::START)))
+    }
+
+    async fn advance_outbox(&mut self, outbox: &Outbox, no: u64, hash: ChainHash) -> Answer<()> {
+        self.store.call().await;
+        self.work.outboxes.insert(outbox_key(outbox), (no, hash));
+        Ok(())
+    }
+
+    async fn past_results(&mut self, outbox: &Outbox, first: u64, last: u64) -> Answer<Vec<PastResult>> {
+        self.store.call().await;
+        let key = outbox_key(outbox);
+        let kept = self.state.mutations.range((key, first)..=(key, last));
+        Ok(kept
+            .map(|((_, no), kept)| {
+                let sealed = self.state.seal_of(&key, *no);
+                PastResult {
+                    no: *no,
+                    hash: kept.record.hash,
+                    result: kept.record.result.clone(),
+                    seq: kept.applied_seq.or(sealed.map(|(seq, _)| seq)).unwrap_or(0),
+                    verbatim: sealed.is_some_and(|(_, seal)| seal.is_verbatim),
+                }
+            })
+            .collect())
+    }
+
+    async fn viewer(&mut self, programme: Uuid, user: Uuid) -> Answer<Option<Viewer>> {
+        self.store.call().await;
+        Ok(viewer_of(&self.state, programme, user))
+    }
+
+    async fn load_for_update(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<StoredRow>> {
+        self.store.call().await;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        let seq_of = |id| self.state.places.get(&(programme, kind, id)).map_or(0, |place| place.seq);
+        let found = ids.into_iter().filter_map(|id| self.row(programme, kind, id).map(|row| (id, row.clone())));
+        Ok(found.map(|(id, row)| StoredRow { row, seq: seq_of(id) }).collect())
+    }
+
+    async fn read(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Row>> {
+        self.store.call().await;
+        Ok(ids.iter().filter_map(|id| self.row(programme, kind, *id).cloned()).collect())
+    }
+
+    async fn existing(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Uuid>> {
+        self.store.call().await;
+        Ok(ids.iter().copied().filter(|id| self.row(programme, kind, *id).is_some()).collect())
+    }
+
+    async fn children(
+        &mut self,
+        programme: Uuid,
+        kind: EntityKind,
+        field: &'static str,
+        parents: &[Uuid],
+    ) -> Answer<Vec<Row>> {
+        self.store.call().await;
+        let rows = rows_of(&self.state, programme, kind);
+        let is_child = |row: &&Row| row.get(kind.def(), field).as_uuid().is_some_and(|id| parents.contains(&id));
+        Ok(rows.filter(is_child).cloned().collect())
+    }
+
+    async fn changes_since(
+        &mut self,
+        programme: Uuid,
+        kind: EntityKind,
+        bases: &[(Uuid, u64)],
+    ) -> Answer<Vec<FieldChange>> {
+        self.store.call().await;
+        let changes = bases.iter().flat_map(|(id, base)| self.state.changes_since((programme, kind, *id), *base));
+        let mut changes: Vec<FieldChange> = changes.collect();
+        changes.sort_by_key(|change| change.seq);
+        Ok(changes)
+    }
+
+    async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
+        self.store.call().await;
+        let items =
+            rows_of(&self.state, programme, EntityKind::HeldItem).filter_map(|row| HeldItem::from_row(row).ok());
+        let waiting = items.filter(|item| {
+            item.state == HeldState::Held && item.waits_for_id.is_some_and(|waits_for| rows.contains(&waits_for))
+        });
+        let mut held: Vec<_> = waiting.filter_map(|item| held_mutation(&self.state, programme, &item)).collect();
+        held.sort_by_key(|(received_at, held)| (*received_at, held.outbox.device, held.no));
+        Ok(held.into_iter().map(|(_, held)| held).collect())
+    }
+
+    async fn target_of(&mut self, outbox: &Outbox) -> Answer<Option<(EntityKind, Uuid)>> {
+        self.store.call().await;
+        let kept = self.state.mutations.get(&(outbox_key(outbox), 1));
+        Ok(kept.and_then(|kept| Some((EntityKind::from_number(kept.record.kind)?, kept.record.row_id))))
+    }
+
+    async fn insert(&mut self, programme: Uuid, kind: EntityKind, rows: &[&Row]) -> Answer<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.call().await;
+        self.programme = programme;
+        if let Some(row) = rows.iter().find(|row| self.row(programme, kind, row.id).is_some()) {
+            let constraint = format!("{}_pkey", kind.def().name);
+            return Err(StoreError::Constraint { constraint, message: format!("{} is there already", row.id) });
+        }
+        self.work.touches.extend(rows.iter().map(|row| Touch::Put(kind, (*row).clone())));
+        Ok(())
+    }
+
+    async fn update(&mut self, programme: Uuid, kind: EntityKind, rows: &[&Row]) -> Answer<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.call().await;
+        self.programme = programme;
+        let there = rows.iter().filter(|row| self.state.rows.contains_key(&(programme, kind, row.id)));
+        self.work.touches.extend(there.map(|row| Touch::Put(kind, (*row).clone())));
+        Ok(())
+    }
+
+    async fn delete(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.store.call().await;
+        self.programme = programme;
+        self.work.touches.extend(ids.iter().map(|id| Touch::Delete(kind, *id)));
+        Ok(())
+    }
+
+    async fn record(&mut self, outbox: &Outbox, records: &[MutationRecord]) -> Answer<()> {
+        self.store.call().await;
+        self.work.records.extend(records.iter().map(|record| (outbox_key(outbox), record.clone())));
+        Ok(())
+    }
+
+    async fn settle_held(
+        &mut self,
+        held: &HeldMutation,
+        outcome: char,
+        result: Option<String>,
+        seq: u64,
+    ) -> Answer<()> {
+        self.store.call().await;
+        self.work.settled.push((outbox_key(&held.outbox), held.no, outcome, result, seq));
+        Ok(())
+    }
+
+    async fn seal(&mut self, outbox: &Outbox, actor: Uuid, numbers: Option<(u64, u64)>, verbatim: bool) -> Answer<u64> {
+        self.store.call().await;
+        self.seal = Seal {
+            actor: Some(actor),
+            device: (!outbox.device.is_nil()).then_some(outbox.device),
+            incarnation: Some(outbox.incarnation),
+            numbers,
+            is_verbatim: verbatim,
+            ..Seal::default()
+        };
+        let is_changed = self.work.touches.iter().any(|touch| self.is_change(touch));
+        Ok(if is_changed { self.state.next_seq(outbox.programme) } else { 0 })
+    }
+
+    async fn commit(self) -> Answer<()> {
+        self.store.call().await;
+        let Self { state, store, programme, seal, work } = self;
+        // The only copy but the store's, where nobody reads meanwhile: the change is made in place.
+        drop(state);
+        store.change(|state| work.apply(state, programme, seal));
+        store.committed().await;
+        Ok(())
+    }
+
+    async fn rollback(self) -> Answer<()> {
+        self.store.call().await;
+        Ok(())
+    }
+}
+
+impl Work {
+    fn apply(self, state: &mut State, programme: Uuid, seal: Seal) {
+        state.commit(programme, self.touches, seal);
+        state.outboxes.extend(self.outboxes);
+        for (outbox, record) in self.records {
+            state.mutations.insert((outbox, record.no), Kept { record, applied_seq: None });
+        }
+        for (outbox, no, outcome, result, seq) in self.settled {
+            if let Some(kept) = state.mutations.get_mut(&(outbox, no)) {
+                (kept.record.outcome, kept.record.result, kept.applied_seq) = (outcome, result, Some(seq));
+            }
+        }
+    }
+}
+
+/// A view of one programme as it was at one instant.
+pub struct MemorySnapshot {
+    state: Arc<State>,
+    store: MemoryStore,
+    programme: Uuid,
+}
+
+impl LogSnapshot for MemorySnapshot {
+    fn head(&self) -> Cursor {
+        self.state.head(self.programme)
+    }
+
+    async fn entries(
+        &mut self,
+        lanes: &[(Uuid, Position)],
+        held: &[Uuid],
+        own: Option<(Uuid, u64)>,
+        limit: usize,
+    ) -> Answer<Vec<Entry>> {
+        self.store.call().await;
+        let all = lanes.iter().flat_map(|lane| self.state.entries(self.programme, *lane, held, own));
+        let mut entries: Vec<Entry> = all.collect();
+        entries.sort_by_key(|entry| entry.position);
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    async fn count(&mut self, lanes: &[(Uuid, Position)]) -> Answer<u64> {
+        self.store.call().await;
+        let all = lanes.iter().flat_map(|lane| self.state.entries(self.programme, *lane, &[], None));
+        Ok(all.count() as u64)
+    }
+
+    async fn rows(&mut self, kind: EntityKind, entries: &[(Uuid, u64)]) -> Answer<Vec<VersionedRow>> {
+        self.store.call().await;
+        let row = |id| self.state.rows.get(&(self.programme, kind, id)).cloned();
+        Ok(entries.iter().filter_map(|(id, seq)| Some(VersionedRow { seq: *seq, row: row(*id)? })).collect())
+    }
+
+    async fn knows(&mut self, cursor: &Cursor) -> Answer<bool> {
+        self.store.call().await;
+        let seal = self.state.seals.get(&(self.programme, cursor.seq));
+        let is_known = seal.is_some_and(|seal| seal.chain == cursor.chain) && cursor.seq <= self.head().seq;
+        Ok(cursor.seq == 0 || (cursor.epoch == self.head().epoch && is_known))
+    }
+
+    async fn outbox_state(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {
+        self.store.call().await;
+        Ok(self.state.outboxes.get(&outbox_key(outbox)).copied().unwrap_or((0, ChainHash::START)))
+    }
+
+    async fn viewer(&mut self, programme: Uuid, user: Uuid) -> Answer<Option<Viewer>> {
+        self.store.call().await;
+        Ok(viewer_of(&self.state, programme, user))
+    }
+
+    async fn close(self) -> Answer<()> {
+        Ok(())
+    }
+}
+
+fn rows_of(state: &State, programme: Uuid, kind: EntityKind) -> impl Iterator<Item = &Row> {
+    state.rows.range((programme, kind, Uuid::nil())..=(programme, kind, Uuid::max())).map(|(_, row)| row)
+}
+
+fn viewer_of(state: &State, programme_id: Uuid, user_id: Uuid) -> Option<Viewer> {
+    let user = User::from_row(state.rows.get(&(programme_id, EntityKind::User, user_id))?).ok()?;
+    let grants = rows_of(state, programme_id, EntityKind::ScopeGrant).filter_map(|row| ScopeGrant::from_row(row).ok());
+    let own = grants.filter(|grant| grant.user_id.0 == user_id).map(|grant| Grant {
+        scope_kind: grant.scope_kind,
+        scope_id: grant.scope_id,
+        role: grant.role,
+        valid_from_at: grant.valid_from_at,
+        valid_until_at: grant.valid_until_at,
+    });
+    let (role, locale) = (user.role, user.locale);
+    user.is_active.then(|| Viewer { user_id, programme_id, role, locale, grants: own.collect() })
+}
+
+fn held_mutation(
+    state: &State,
+    programme: Uuid,
+    item: &HeldItem,
+) -> Option<(sync_protocol::time::Timestamp, HeldMutation)> {
+    let outbox = Outbox { programme, device: item.device_id.0, incarnation: item.incarnation };
+    let kept = state.mutations.get(&(outbox_key(&outbox), item.mutation_no as u64))?;
+    let held = HeldMutation {
+        outbox,
+        no: item.mutation_no as u64,
+        payload: kept.record.payload.clone()?,
+        held_item_id: item.id.0,
+        waits_for_id: item.waits_for_id,
+        held_at: item.held_at,
+    };
+    Some((kept.record.received_at, held))
+}

@@ -1,0 +1,265 @@
+//! What the server of the simulator holds: rows and a commit-ordered log, by the rules of the triggers in Postgres.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use server::store::log::Entry;
+use server::store::mutations::{DeviceContact, FieldChange, MutationRecord, Outbox};
+use sha2::{Digest as _, Sha256};
+use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::rows::GoneReason;
+use uuid::Uuid;
+
+/// A row of a programme.
+pub type Key = (Uuid, EntityKind, Uuid);
+/// An outbox as a key: programme, device, incarnation.
+pub type OutboxKey = (Uuid, Uuid, Uuid);
+
+/// The whole state. A copy of it is a backup.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Live rows.
+    pub rows: BTreeMap<Key, Row>,
+    /// The head of each programme.
+    pub heads: BTreeMap<Uuid, Cursor>,
+    /// Where each row stands in the log, dead ones too.
+    pub places: BTreeMap<Key, Place>,
+    /// Every number and who committed it.
+    pub seals: BTreeMap<(Uuid, u64), Seal>,
+    /// What was changed after the creation, by row.
+    pub changes: BTreeMap<Key, Vec<Change>>,
+    /// Mutations with their results.
+    pub mutations: BTreeMap<(OutboxKey, u64), Kept>,
+    /// The last number and hash of each outbox.
+    pub outboxes: BTreeMap<OutboxKey, (u64, ChainHash)>,
+    /// What devices said of themselves.
+    pub contacts: BTreeMap<Uuid, DeviceContact>,
+    /// The number of each push, by its outbox and first mutation.
+    pushes: BTreeMap<(OutboxKey, u64), u64>,
+    /// The places by scope, for paging.
+    index: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
+    /// Rows that left a scope.
+    exits: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
+    /// How often something unpredictable was drawn.
+    draws: u64,
+}
+
+/// Where a row stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its last change.
+    pub seq: u64,
+    /// Its first one.
+    pub created_seq: u64,
+    /// Its scope.
+    pub scope: Uuid,
+    /// Whether it is a tombstone.
+    pub is_deleted: bool,
+}
+
+/// Who committed a number.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seal {
+    /// The fingerprint of the history up to it.
+    pub chain: ChainHash,
+    /// Who; nobody for an import.
+    pub actor: Option<Uuid>,
+    /// On which device.
+    pub device: Option<Uuid>,
+    /// Of which incarnation.
+    pub incarnation: Option<Uuid>,
+    /// The first and the last number of the push.
+    pub numbers: Option<(u64, u64)>,
+    /// Whether the device shows exactly these rows.
+    pub is_verbatim: bool,
+}
+
+/// A change of a row that was there.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When.
+    pub seq: u64,
+    /// The fields that changed; every field for a deletion.
+    pub fields: Vec<String>,
+}
+
+/// A mutation as it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The mutation with its result.
+    pub record: MutationRecord,
+    /// The commit that applied it, when it was not the one of its push.
+    pub applied_seq: Option<u64>,
+}
+
+/// What a transaction does to one row.
+#[derive(Clone, Debug)]
+pub enum Touch {
+    /// The row is there now, with this content.
+    Put(EntityKind, Row),
+    /// The row is gone.
+    Delete(EntityKind, Uuid),
+}
+
+/// Returns the key of an outbox.
+pub fn outbox_key(outbox: &Outbox) -> OutboxKey {
+    (outbox.programme, outbox.device, outbox.incarnation)
+}
+
+impl State {
+    /// Returns the number that the next commit of a programme takes.
+    pub fn next_seq(&self, programme: Uuid) -> u64 {
+        self.heads.get(&programme).map_or(1, |head| head.seq + 1)
+    }
+
+    /// Returns the head of a programme; an empty log has a nil epoch.
+    pub fn head(&self, programme: Uuid) -> Cursor {
+        self.heads.get(&programme).copied().unwrap_or_default()
+    }
+
+    /// Applies touched rows and gives them one number. Returns 0 when nothing changed.
+    pub fn commit(&mut self, programme: Uuid, touches: Vec<Touch>, seal: Seal) -> u64 {
+        let seq = self.next_seq(programme);
+        let mut is_changed = false;
+        for touch in touches {
+            is_changed |= match touch {
+                Touch::Put(kind, row) => self.put(programme, kind, row, seq),
+                Touch::Delete(kind, id) => self.delete(programme, kind, id, seq),
+            };
+        }
+        if !is_changed {
+            return 0;
+        }
+        let head = self.head(programme);
+        let epoch = if head.epoch.is_nil() { self.draw() } else { head.epoch };
+        let chain = self.draw_chain(head.chain, seq);
+        self.heads.insert(programme, Cursor { epoch, seq, chain });
+        if let (Some(device), Some(incarnation), Some((first, _))) = (seal.device, seal.incarnation, seal.numbers) {
+            self.pushes.insert(((programme, device, incarnation), first), seq);
+        }
+        self.seals.insert((programme, seq), Seal { chain, ..seal });
+        seq
+    }
+
+    /// Starts another history, as after a restore: a new epoch, and numbers that were never used.
+    pub fn start_epoch(&mut self, programme: Uuid, above: u64) {
+        const JUMP: u64 = 1_000_000;
+        let seq = self.head(programme).seq.max(above) + JUMP;
+        let (epoch, chain) = (self.draw(), self.draw_chain(self.head(programme).chain, seq));
+        self.heads.insert(programme, Cursor { epoch, seq, chain });
+        self.seals.insert((programme, seq), Seal { chain, ..Seal::default() });
+    }
+
+    fn put(&mut self, programme: Uuid, kind: EntityKind, row: Row, seq: u64) -> bool {
+        let key = (programme, kind, row.id);
+        let scope = row.scope_id(kind.def(), programme);
+        if let Some(before) = self.rows.get(&key) {
+            let pairs = before.values.iter().zip(&row.values).zip(kind.def().fields);
+            let changed = pairs.filter(|((a, b), _)| a != b).map(|(_, field)| field.name.to_owned());
+            let fields: Vec<String> = changed.collect();
+            if fields.is_empty() {
+                return false;
+            }
+            self.changes.entry(key).or_default().push(Change { seq, fields });
+        }
+        self.rows.insert(key, row);
+        self.place(key, scope, seq, false);
+        true
+    }
+
+    fn delete(&mut self, programme: Uuid, kind: EntityKind, id: Uuid, seq: u64) -> bool {
+        let key = (programme, kind, id);
+        let Some(row) = self.rows.remove(&key) else { return false };
+        let fields = kind.def().fields.iter().map(|field| field.name.to_owned()).collect();
+        self.changes.entry(key).or_default().push(Change { seq, fields });
+        self.place(key, row.scope_id(kind.def(), programme), seq, true);
+        true
+    }
+
+    fn place(&mut self, key: Key, scope: Uuid, seq: u64, is_deleted: bool) {
+        let (programme, kind, row_id) = key;
+        let position = |seq| Position { seq, kind: kind.number(), row_id };
+        let before = self.places.get(&key).copied();
+        if let Some(before) = before {
+            self.index.entry((programme, before.scope)).or_default().remove(&position(before.seq));
+            if before.scope != scope {
+                self.exits.entry((programme, before.scope)).or_default().insert(position(seq));
+            }
+        }
+        self.index.entry((programme, scope)).or_default().insert(position(seq));
+        let created_seq = before.map_or(seq, |before| before.created_seq);
+        self.places.insert(key, Place { seq, created_seq, scope, is_deleted });
+    }
+
+    /// Returns the entries of a scope after a position, without those that `own` shows already.
+    pub fn entries(
+        &self,
+        programme: Uuid,
+        (scope, after): (Uuid, Position),
+        held: &[Uuid],
+        own: Option<(Uuid, u64)>,
+    ) -> impl Iterator<Item = Entry> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let later = move |of: &BTreeMap<(Uuid, Uuid), BTreeSet<Position>>| -> Vec<Position> {
+            let range = of.get(&(programme, scope)).map(|set| set.range((Excluded(after), Unbounded)).copied());
+            range.into_iter().flatten().collect()
+        };
+        let key = move |p: &Position| Some((programme, EntityKind::from_number(p.kind)?, p.row_id));
+        let place_of = move |p: &Position| key(p).and_then(|key| self.places.get(&key));
+        let is_held = move |p: &Position| place_of(p).is_some_and(|place| held.contains(&place.scope));
+        let live = later(&self.index).into_iter().map(move |position| {
+            let is_deleted = place_of(&position).is_some_and(|place| place.is_deleted);
+            Entry { position, scope_id: scope, gone: is_deleted.then_some(GoneReason::Deleted) }
+        });
+        let left = later(&self.exits).into_iter().filter(move |position| !is_held(position));
+        let left = left.map(move |position| Entry { position, scope_id: scope, gone: Some(GoneReason::Left) });
+        live.chain(left).filter(move |entry| !self.is_shown_by(programme, entry.position.seq, own))
+    }
+
+    fn is_shown_by(&self, programme: Uuid, seq: u64, own: Option<(Uuid, u64)>) -> bool {
+        let Some((device, since)) = own else { return false };
+        let seal = self.seals.get(&(programme, seq));
+        seq > since && seal.is_some_and(|seal| seal.device == Some(device) && seal.is_verbatim)
+    }
+
+    /// Returns what happened to a row after a number.
+    pub fn changes_since(&self, key: Key, base: u64) -> Vec<FieldChange> {
+        let change = |seq: u64, fields: Vec<String>| {
+            let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
+            let Seal { actor, device, is_verbatim, .. } = seal;
+            FieldChange { row_id: key.2, seq, fields, device, actor, is_verbatim }
+        };
+        let created = self.places.get(&key).map(|place| (place.created_seq, Vec::new()));
+        let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.fields.clone()));
+        let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
+        all.sort_by_key(|(seq, _)| *seq);
+        all.into_iter().map(|(seq, fields)| change(seq, fields)).collect()
+    }
+
+    /// Returns the seal of the push that a mutation came with.
+    pub fn seal_of(&self, outbox: &OutboxKey, no: u64) -> Option<(u64, Seal)> {
+        let (_, seq) = self.pushes.range((*outbox, 0)..=(*outbox, no)).next_back()?;
+        let seal = self.seals.get(&(outbox.0, *seq))?;
+        seal.numbers.is_some_and(|(_, last)| no <= last).then_some((*seq, *seal))
+    }
+
+    fn draw(&mut self) -> Uuid {
+        self.draws += 1;
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, &self.draws.to_be_bytes())
+    }
+
+    fn draw_chain(&mut self, before: ChainHash, seq: u64) -> ChainHash {
+        let link = self.draw();
+        let digest = Sha256::new().chain_update(before.0).chain_update(seq.to_be_bytes()).chain_update(link);
+        let mut chain = ChainHash::START;
+        let length = chain.0.len();
+        chain.0.copy_from_slice(&digest.finalize()[..length]);
+        chain
+    }
+
+    /// Takes over how much was drawn: a restored server must not draw the same again.
+    pub fn draw_after(&mut self, other: &State) {
+        self.draws = self.draws.max(other.draws);
+    }
+}
