@@ -55,6 +55,23 @@ pub fn now() -> Timestamp {
 }
 
 impl Device {
+    /// Returns a device that no server knows, for servers without accounts.
+    pub fn unconnected(id: DeviceId, incarnation: Uuid, user: UserId) -> Self {
+        Self {
+            id,
+            incarnation,
+            user,
+            outbox: Vec::new(),
+            confirmed: 0,
+            cache: Cache::default(),
+            wait_ms: 0,
+            clock_ahead_ms: 0,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            token: String::new(),
+            http: http_client(),
+        }
+    }
+
     /// Enrols a new device of `user` at the server.
     pub async fn enrol(address: SocketAddr, user: UserId) -> Self {
         let id = DeviceId(Uuid::now_v7());
@@ -65,19 +82,8 @@ impl Device {
         let status = answer.status();
         let body: serde_json::Value = answer.json().await.expect("the answer is JSON");
         assert_eq!(status, 200, "{body}");
-        Self {
-            id,
-            incarnation: Uuid::new_v4(),
-            user,
-            outbox: Vec::new(),
-            confirmed: 0,
-            cache: Cache::default(),
-            wait_ms: 0,
-            clock_ahead_ms: 0,
-            address,
-            token: body["accessToken"].as_str().expect("a token").to_owned(),
-            http,
-        }
+        let token = body["accessToken"].as_str().expect("a token").to_owned();
+        Self { address, token, http, ..Self::unconnected(id, Uuid::new_v4(), user) }
     }
 
     /// Records that a row is created and returns the number.
