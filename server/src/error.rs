@@ -62,6 +62,14 @@ impl ApiError {
         Self { retry_after_s: Some(RETRY_AFTER_S), cause: Some(cause.to_string().into()), ..error }
     }
 
+    /// Returns the error for a request that may come back after a time that the server has chosen for it. It is
+    /// counted where it is chosen, and not logged one by one: there are thousands when they come at all.
+    pub fn come_back(after_ms: u64) -> Self {
+        let message = "The server is busy with other devices. Nothing is lost; come back after the time it names.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
+        Self { retry_after_s: Some(u32::try_from(after_ms.div_ceil(1_000)).unwrap_or(u32::MAX)), ..error }
+    }
+
     /// Returns the error for a fault of ours. The caller does not see the cause.
     pub fn internal(cause: impl Display) -> Self {
         let message = "The server failed. The fault was recorded under the request's id.";

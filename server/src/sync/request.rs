@@ -13,6 +13,8 @@ pub struct FrameLimits {
     pub max_frame_bytes: usize,
     /// The most mutations of one push.
     pub max_mutations: usize,
+    /// The most bytes of all frames together, as they are after decompression.
+    pub max_bytes: usize,
 }
 
 /// Reads a body: a hello and then pushes, whole or not at all.
@@ -22,7 +24,12 @@ pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), A
     reader.push(bytes);
     let mut hello = None;
     let mut pushes = Vec::new();
+    let mut unpacked_bytes = 0;
     while let Some(frame) = reader.next_frame().map_err(|error| bad(error.to_string()))? {
+        unpacked_bytes += frame.payload.len();
+        if unpacked_bytes > limits.max_bytes {
+            return Err(too_large(format!("A sync request holds at most {} bytes, unpacked.", limits.max_bytes)));
+        }
         match Message::read(&frame).map_err(|error| bad(error.to_string()))? {
             Message::Hello(message) if hello.is_none() && message.protocol == PROTOCOL => hello = Some(message),
             Message::Hello(message) if message.protocol != PROTOCOL => {
