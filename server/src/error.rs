@@ -49,6 +49,16 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
     }
 
+    /// Returns the error for a request that is larger than allowed.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    }
+
+    /// Returns the error for an application that speaks a version which is no longer, or not yet, spoken here.
+    pub fn upgrade_required(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "UPGRADE_REQUIRED", message)
+    }
+
     /// Returns the error for a request that came too soon after others.
     pub fn rate_limited(retry_after_s: u32) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "Too many requests. Try again later.");

@@ -144,7 +144,7 @@ fn not_read(unread: Unread, state: &SyncState, visitor: Visitor) -> Refused {
 }
 
 fn too_large(limits: &config::Sync) -> Refused {
-    refused(request::too_large(format!("A sync request holds at most {} bytes.", limits.max_request_bytes)))
+    refused(ApiError::too_large(format!("A sync request holds at most {} bytes.", limits.max_request_bytes)))
 }
 
 fn other_device() -> Refused {
