@@ -4,6 +4,8 @@
 //! `BLESS=1` to write the files after a deliberate change, and read the difference before it is committed:
 //! bytes that change are a break with every device out there.
 
+#[path = "golden/reference.rs"]
+mod reference;
 #[path = "golden/samples.rs"]
 mod samples;
 
