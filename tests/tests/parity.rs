@@ -80,10 +80,8 @@ async fn every_entity_has_its_triggers_with_its_number_and_its_scope() {
             if !triggers.contains(&format!("{quoted} {trigger}"))
                 && !triggers.contains(&format!("\"{}\" {trigger}", def.name))
             {
-                problems.push(format!(
-                    "`{}` lacks the trigger `{trigger}`: add it to the list of the sync migration",
-                    def.name
-                ));
+                problems
+                    .push(format!("`{}` lacks the trigger `{trigger}`: call `sync_track` in its migration", def.name));
             }
         }
         let scope = match def.scope {
@@ -92,7 +90,7 @@ async fn every_entity_has_its_triggers_with_its_number_and_its_scope() {
             ScopeRule::Enterprise(field) | ScopeRule::Actor(field) | ScopeRule::Scope(field) => format!("r.{field}"),
             ScopeRule::Office => "'00000000-0000-0000-0000-000000000000'::uuid".to_owned(),
         };
-        let wanted = format!("SELECT r.programme_id, {}, r.id, {scope},", def.kind.number());
+        let wanted = format!("SELECT r.programme_id, {}, {scope},", def.kind.number());
         for operation in ["insert", "update", "delete"] {
             let name = format!("sync_{operation}_{} ", def.name);
             let source = sources.iter().find(|source| source.starts_with(&name));
