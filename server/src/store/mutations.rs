@@ -121,11 +121,9 @@ pub async fn past_results(
 pub async fn record(tx: &mut Tx, outbox: &Outbox, records: &[MutationRecord]) -> Result<(), StoreError> {
     const RECORD: &str = "INSERT INTO mutation (programme_id, device_id, incarnation, no, hash, kind, row_id, \
              author_id, captured_at, received_at, outcome, result, payload) \
-         SELECT $1, $2, $3, u.no, u.hash, u.kind, u.row_id, u.author_id, u.captured_at, u.received_at, \
-             u.outcome::\"char\", u.result::jsonb, u.payload \
-         FROM unnest($4::bigint[], $5::bytea[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], \
-             $10::timestamptz[], $11::text[], $12::text[], $13::bytea[]) \
-             AS u(no, hash, kind, row_id, author_id, captured_at, received_at, outcome, result, payload)";
+         SELECT $1, $2, $3, unnest($4::bigint[]), unnest($5::bytea[]), unnest($6::int[]), unnest($7::uuid[]), \
+             unnest($8::uuid[]), unnest($9::timestamptz[]), unnest($10::timestamptz[]), \
+             unnest($11::text[])::\"char\", unnest($12::text[])::jsonb, unnest($13::bytea[])";
     let sql = Sql::new(RECORD)
         .bind(outbox.programme)
         .bind(outbox.device)
