@@ -10,6 +10,7 @@
 //! - [`visit`]: a visit step by step on a phone.
 //! - [`Proxy`]: a network between the two that can be cut and measured.
 //! - [`FaultDisk`]: a disk beneath the SDK's files that fails on demand.
+//! - [`storage`]: histories of a phone's files under fire.
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod demo;
@@ -18,6 +19,7 @@ pub mod programme;
 pub mod sample;
 pub mod simulator;
 pub mod state;
+pub mod storage;
 pub mod vfs;
 pub mod visit;
 

@@ -45,7 +45,7 @@ impl Store {
         let heads = inner.outbox.heads_between(from, upto)?;
         inner.cache.begin()?;
         inner.confirm(&heads)?;
-        inner.cache.acked = upto;
+        inner.cache.acked = inner.cache.acked.max(upto);
         inner.cache.commit()?;
         drop(inner);
         self.notify_shown();
@@ -111,8 +111,11 @@ impl Inner {
     pub(super) fn confirm(&mut self, heads: &[Head]) -> Result<()> {
         let mut mixed: HashMap<RowKey, Vec<Head>> = HashMap::new();
         for head in heads {
+            // The cache may have taken this answer before, when a loss of power undid it in the outbox only.
+            let is_repeat = head.position <= self.cache.acked;
             if let [only] = self.overlay.layers(head.key)
                 && head.state == ChangeState::Confirmed
+                && !is_repeat
             {
                 // A row that was created here has no older version of the server aside.
                 let is_creation = only.is_creation();
@@ -135,11 +138,12 @@ impl Inner {
         let mut row = base.map(|base| base.row);
         let mut confirmed = false;
         for head in heads {
-            if head.state == ChangeState::Confirmed {
+            // A version that came from the server already holds what was confirmed before it.
+            if head.state == ChangeState::Confirmed && head.seq > seq.max(0) as u64 {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || row.is_some();
                 row = laid_over(row, &mutation);
-                seq = seq.max(head.seq as i64);
+                seq = head.seq as i64;
             }
             self.overlay.set_state(head.position, head.state, head.seq);
         }

@@ -25,9 +25,13 @@ impl Inner {
         for (key, heads) in rows {
             self.repair_row(key, &heads)?;
         }
+        self.lay_over_again()?;
         self.refresh_answered()?;
         self.settle_what_came()?;
-        (self.cache.applied, self.cache.acked) = (self.outbox.last, self.outbox.acked);
+        if count > 0 {
+            self.refetch_after_cursor()?;
+        }
+        (self.cache.applied, self.cache.acked) = (self.outbox.last, self.outbox.acked.max(acked));
         self.load_conflicts()?;
         self.cache.commit()?;
         Ok(count)
@@ -67,12 +71,27 @@ impl Inner {
         self.refresh(key)
     }
 
+    /// Lays over the cache what it holds as confirmed while a loss of power undid the answer in the outbox. The
+    /// answer comes again.
+    fn lay_over_again(&mut self) -> Result<()> {
+        let undone = self.outbox.heads_between(self.outbox.acked, self.cache.acked)?;
+        undone.iter().try_for_each(|head| self.lay_over_shown(head.key))
+    }
+
+    /// Lays the changes of a row over what is shown of it, which is the server's version when none is kept aside.
+    fn lay_over_shown(&mut self, key: RowKey) -> Result<()> {
+        if let Some(base) = self.cache.base(key)? {
+            self.cache.keep_base(key.0, &base)?;
+        }
+        self.refresh(key)
+    }
+
     /// Shows the rows of held, rejected and accepted changes anew: the crash may have come while one of them was
     /// being settled.
     fn refresh_answered(&mut self) -> Result<()> {
         let states = [ChangeState::Held, ChangeState::Rejected, ChangeState::Accepted];
         let answered: Vec<_> = states.into_iter().flat_map(|state| self.overlay.in_state(state)).collect();
-        answered.into_iter().try_for_each(|(_, key, _)| self.refresh(key))
+        answered.into_iter().try_for_each(|(_, key, _)| self.lay_over_shown(key))
     }
 
     /// Takes accepted changes off rows that had arrived before the crash.

@@ -158,6 +158,15 @@ impl Inner {
         self.scopes()?.into_iter().try_for_each(|scope| self.put_scope(scope, Some(&Position::default())))
     }
 
+    /// Asks for everything after the cursor, also for what this device wrote itself, which is otherwise not sent
+    /// back. With the changes that the cache lost, it may have lost the rows that they rest on.
+    pub(super) fn refetch_after_cursor(&self) -> Result<()> {
+        let after = Position::after(self.cursor()?.seq);
+        let behind: HashSet<Uuid> = self.behind()?.into_iter().map(|(scope, _)| scope).collect();
+        let level = self.scopes()?.into_iter().filter(|scope| !behind.contains(scope));
+        level.into_iter().try_for_each(|scope| self.put_scope(scope, Some(&after)))
+    }
+
     /// Drops what did not come again after [`Store::start_over`].
     pub(super) fn sweep(&mut self) -> Result<()> {
         if !meta::get::<bool>(&self.cache.conn, "is_sweeping")?.unwrap_or(false) {

@@ -1,0 +1,11 @@
+//! Histories of a phone's files under fire: what the store promised is kept in a model, and compared after each
+//! loss of power, fault or damage.
+//!
+//! - [`power_loss`]: the power goes at any call, while recording, syncing or opening.
+
+mod model;
+mod phone;
+mod rows;
+mod server;
+
+pub mod power_loss;

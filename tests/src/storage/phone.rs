@@ -1,0 +1,89 @@
+//! The phone of the histories: the real store, encrypted, on a disk that fails.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use client_sdk::error::Error;
+use client_sdk::key::FixedKeyProvider;
+use client_sdk::store::{AcceptAll, Account, Store, StoreOptions, Tokens};
+use client_sdk::world::FixedWorld;
+use rusqlite::{Connection, OpenFlags};
+use sync_protocol::id::UserId;
+use sync_protocol::time::Timestamp;
+use uuid::Uuid;
+
+use crate::FaultDisk;
+
+const KEY: [u8; 32] = [7; 32];
+
+/// A folder, a disk and a clock that outlive the store.
+pub(super) struct Phone {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) disk: FaultDisk,
+    pub(super) world: Arc<FixedWorld>,
+}
+
+impl Phone {
+    pub(super) fn new() -> Self {
+        Self {
+            folder: memory_folder().expect("a folder can be made"),
+            disk: FaultDisk::new(),
+            world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Opens the store, and enrols the device when it is new.
+    pub(super) fn open(&self) -> Result<Store, Error> {
+        let store = Store::open(StoreOptions {
+            folder: self.folder.path().to_owned(),
+            keys: Arc::new(FixedKeyProvider(KEY)),
+            world: self.world.clone(),
+            validator: Arc::new(AcceptAll),
+            vfs: Some(self.disk.name().to_owned()),
+        })?;
+        if store.account()?.is_none() {
+            let account = Account { user: UserId(Uuid::from_u128(1)), programme: Uuid::from_u128(2) };
+            let token = || "token".to_owned().into();
+            store.set_account(account, &Tokens { access: token(), refresh: token() })?;
+        }
+        Ok(store)
+    }
+
+    /// Asks SQLite and the cipher whether both files are sound. The store is closed.
+    pub(super) fn check_files(&self) -> Result<(), String> {
+        ["outbox.db", "cache.db"].into_iter().try_for_each(|name| self.check_file(&self.path(name)))
+    }
+
+    fn check_file(&self, path: &Path) -> Result<(), String> {
+        let describe = |error: rusqlite::Error| format!("{}: {error}", path.display());
+        let conn = self.connect(path).map_err(describe)?;
+        for check in ["PRAGMA integrity_check", "PRAGMA cipher_integrity_check"] {
+            let mut statement = conn.prepare(check).map_err(describe)?;
+            let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(describe)?;
+            let problems: Vec<String> = lines.flatten().filter(|line| line != "ok").collect();
+            if !problems.is_empty() {
+                return Err(format!("{}: {}", path.display(), problems.join("; ")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a file beneath the store.
+    pub(super) fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let conn = Connection::open_with_flags_and_vfs(path, OpenFlags::SQLITE_OPEN_READ_WRITE, self.disk.name())?;
+        let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        conn.execute_batch(&format!("PRAGMA key = \"x'{key}'\""))?;
+        Ok(conn)
+    }
+}
+
+/// Makes a folder in memory where the system has such: the disk is simulated, and making files on a real one costs
+/// more than everything else.
+fn memory_folder() -> std::io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
