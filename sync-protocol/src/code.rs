@@ -188,4 +188,8 @@ code_list! {
     ConflictState { Open = "OPEN", AutoResolved = "AUTO_RESOLVED", Resolved = "RESOLVED", }
     /// The state of a held item.
     HeldState { Held = "HELD", Applied = "APPLIED", Returned = "RETURNED", }
+    /// What a change does to its row.
+    ChangeOperation { Create = "CREATE", Change = "CHANGE", Void = "VOID", }
+    /// The state of a reporting period.
+    PeriodState { Open = "OPEN", Locked = "LOCKED", }
 }

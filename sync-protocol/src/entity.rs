@@ -17,11 +17,13 @@ mod finding;
 mod follow_up_action;
 mod form;
 mod held_item;
+mod late_adjustment;
 mod monthly_job_status;
 mod participation;
 mod position;
 mod programme;
 mod question;
+mod reporting_period;
 mod scope_grant;
 mod site;
 mod target;
@@ -38,12 +40,14 @@ pub use enterprise::Enterprise;
 pub use finding::Finding;
 pub use follow_up_action::FollowUpAction;
 pub use form::Form;
-pub use held_item::HeldItem;
+pub use held_item::{HeldAnswer, HeldContent, HeldItem};
+pub use late_adjustment::LateAdjustment;
 pub use monthly_job_status::MonthlyJobStatus;
 pub use participation::Participation;
 pub use position::Position;
 pub use programme::Programme;
 pub use question::{Condition, Question};
+pub use reporting_period::ReportingPeriod;
 pub use scope_grant::ScopeGrant;
 pub use site::Site;
 pub use target::Target;
@@ -219,6 +223,8 @@ entity_kinds! {
     19 Participation,
     20 Conflict,
     21 HeldItem,
+    22 ReportingPeriod,
+    23 LateAdjustment,
 }
 
 impl EntityKind {

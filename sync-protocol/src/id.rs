@@ -97,6 +97,10 @@ id_type! {
     ConflictId
     /// A change that the server keeps until something else happens.
     HeldItemId
+    /// A stretch of time that is reported as a whole.
+    ReportingPeriodId
+    /// Late work that was booked to another period.
+    LateAdjustmentId
     /// A phone or tablet that was enrolled.
     DeviceId
 }

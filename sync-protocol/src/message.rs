@@ -289,6 +289,42 @@ messages! {
         "The answer to question {question} is above {limit}. Enter at most {limit}."
         "La risposta alla domanda {question} è superiore a {limit}. Inserisca al massimo {limit}."
     }
+    // Reporting periods (I29) and changes that the office decides.
+    PeriodLocked = "PERIOD_LOCKED" {
+        "Perioada {period} este blocată; în ea nu se mai schimbă nimic. Deblocați-o mai întâi sau lucrați în perioada curentă."
+        "The period {period} is locked; nothing in it changes. Unlock it first or work in the current period."
+        "Il periodo {period} è bloccato; non vi cambia nulla. Lo sblocchi prima o lavori nel periodo corrente."
+    }
+    UnlockReasonMissing = "UNLOCK_REASON_MISSING" {
+        "Perioada nu se deblochează fără motiv. Scrieți de ce este nevoie."
+        "A period is not unlocked without a reason. Write why it is needed."
+        "Un periodo non si sblocca senza motivo. Scriva perché è necessario."
+    }
+    NoOpenPeriod = "NO_OPEN_PERIOD" {
+        "După perioada {period} nu există nicio perioadă deschisă. Creați sau deblocați una și aprobați din nou."
+        "There is no open period after {period}. Create or unlock one and approve again."
+        "Dopo il periodo {period} non c'è alcun periodo aperto. Ne crei o sblocchi uno e approvi di nuovo."
+    }
+    HeldDecided = "HELD_DECIDED" {
+        "S-a hotărât deja asupra acestei modificări. Încărcați lista din nou."
+        "This change has been decided already. Load the list again."
+        "Su questa modifica si è già deciso. Ricarichi l'elenco."
+    }
+    HeldUnreadable = "HELD_UNREADABLE" {
+        "Serverul nu poate citi această modificare. Actualizați serverul sau returnați modificarea."
+        "The server cannot read this change. Update the server or return the change."
+        "Il server non può leggere questa modifica. Aggiorni il server o restituisca la modifica."
+    }
+    HeldStillWaiting = "HELD_STILL_WAITING" {
+        "Modificarea așteaptă o înregistrare care încă nu a sosit; se aplică singură când sosește. Așteptați sau returnați modificarea."
+        "The change waits for a record that has not arrived; it applies itself when that comes. Wait or return it."
+        "La modifica attende una scheda non ancora arrivata; si applica da sé quando arriva. Attenda o la restituisca."
+    }
+    HeldReturned = "HELD_RETURNED" {
+        "Biroul a returnat modificarea: {reason}. Corectați-o și trimiteți-o din nou sau renunțați la ea."
+        "The office returned the change: {reason}. Correct it and send it again, or give it up."
+        "L'ufficio ha restituito la modifica: {reason}. La corregga e la invii di nuovo, o vi rinunci."
+    }
     // What became of a change that was sent.
     Ack = "ACK" {
         "Modificarea a ajuns la birou. Nu mai aveți nimic de făcut."

@@ -5,18 +5,22 @@
 //! [`RuleContext`].
 
 mod checklist_answer;
+mod dating;
 mod employment;
 mod follow_up_action;
+mod held_item;
 mod monthly_job_status;
 mod participation;
 mod position;
 mod related;
+mod reporting_period;
 mod signature;
 mod state;
 mod visit;
 mod visit_part;
 mod wise;
 
+pub use dating::{dates, reported_with};
 pub use employment::{FULL_TIME_HOURS, fte_of};
 pub use related::Related;
 pub use signature::{signature_holds, signed_content, void_signature};
@@ -157,6 +161,10 @@ pub fn check(kind: EntityKind, before: Option<&Row>, after: &mut Row, cx: &RuleC
         EntityKind::ChecklistAnswer => typed(before, after, |_, after: &ChecklistAnswer| {
             checklist_answer::check(after, &mut out);
         }),
+        EntityKind::ReportingPeriod => {
+            typed(before, after, |before, after| reporting_period::check(before, after, &mut out))
+        }
+        EntityKind::HeldItem => typed(before, after, |before, after| held_item::check(before, after, &mut out)),
         EntityKind::Site => typed(before, after, |_, _: &Site| {}),
         _ => Ok(()),
     };

@@ -157,17 +157,42 @@ pub struct HeldMutation {
     pub waits_for_id: Option<Uuid>,
     /// Since when.
     pub held_at: Timestamp,
+    /// The server's clock minus the device's when it was sent, to the second.
+    pub clock_offset_ms: i64,
 }
 
 /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
 pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec<HeldMutation>, StoreError> {
-    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at \
+    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
+             h.clock_offset_s \
          FROM held_item h \
          JOIN mutation m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
               AND m.incarnation = h.incarnation AND m.no = h.mutation_no \
          WHERE h.programme_id = $1 AND h.waits_for_id = ANY($2) AND h.state = 'HELD' AND m.payload IS NOT NULL \
          ORDER BY m.received_at, m.device_id, m.no FOR UPDATE";
-    let records = tx.query(Sql::new(HELD).bind(programme).bind(rows)).await?;
+    held(programme, &tx.query(Sql::new(HELD).bind(programme).bind(rows)).await?)
+}
+
+/// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
+pub async fn held_between(
+    tx: &mut Tx,
+    outbox: &Outbox,
+    first: u64,
+    last: u64,
+) -> Result<Vec<HeldMutation>, StoreError> {
+    const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
+             h.clock_offset_s \
+         FROM mutation m \
+         JOIN held_item h ON h.programme_id = m.programme_id AND h.author_id = m.author_id \
+              AND h.device_id = m.device_id AND h.incarnation = m.incarnation AND h.mutation_no = m.no \
+         WHERE m.programme_id = $1 AND m.device_id = $2 AND m.incarnation = $3 AND m.no BETWEEN $4 AND $5 \
+              AND h.state = 'HELD' AND m.payload IS NOT NULL \
+         ORDER BY m.no FOR UPDATE";
+    let sql = Sql::new(HELD).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
+    held(outbox.programme, &tx.query(sql.bind(first as i64).bind(last as i64)).await?)
+}
+
+fn held(programme: Uuid, records: &[super::Record]) -> Result<Vec<HeldMutation>, StoreError> {
     records
         .iter()
         .map(|record| {
@@ -179,6 +204,7 @@ pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec
                 held_item_id: record.uuid(4)?,
                 waits_for_id: record.opt_uuid(5)?,
                 held_at: record.timestamp(6)?,
+                clock_offset_ms: record.opt_int(7)?.unwrap_or(0) * 1_000,
             })
         })
         .collect()
@@ -224,16 +250,24 @@ pub async fn changes_since(
     kind: EntityKind,
     bases: &[(Uuid, u64)],
 ) -> Result<Vec<FieldChange>, StoreError> {
+    // What was held before it was applied is the change of its author, whoever released it.
     const CHANGES: &str = "\
-        SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))), s.device_id, s.actor_id, coalesce(s.verbatim, false) \
-        FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
-        JOIN change_log c ON c.programme_id = $1 AND c.kind = $2::int AND c.row_id = b.row_id AND c.seq > b.seq \
+        SELECT c.row_id, c.seq, c.fields, coalesce(m.device_id, s.device_id), coalesce(m.author_id, s.actor_id), \
+            coalesce(s.verbatim, false) \
+        FROM ( \
+            SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))) AS fields \
+            FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
+            JOIN change_log c ON c.programme_id = $1 AND c.kind = $2::int AND c.row_id = b.row_id AND c.seq > b.seq \
+            UNION ALL \
+            SELECT h.row_id, h.created_seq, '[]'::jsonb \
+            FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
+            JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
+        ) c \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
-        UNION ALL \
-        SELECT h.row_id, h.created_seq, '[]'::jsonb, s.device_id, s.actor_id, coalesce(s.verbatim, false) \
-        FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
-        JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
-        LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = h.created_seq \
+        LEFT JOIN LATERAL ( \
+            SELECT m.device_id, m.author_id FROM mutation m \
+            WHERE m.programme_id = $1 AND m.row_id = c.row_id AND m.applied_seq = c.seq \
+            ORDER BY m.received_at, m.no LIMIT 1) m ON true \
         ORDER BY 2";
     let sql = Sql::new(CHANGES)
         .bind(programme)

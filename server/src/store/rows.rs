@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::field::EntityDef;
 use sync_protocol::rows::VersionedRow;
+use sync_protocol::time::Date;
 use sync_protocol::value::{FieldType, Value};
 use uuid::Uuid;
 
@@ -162,6 +163,25 @@ pub async fn children(
         def.name
     );
     let records = conn.query(Sql::new(text).bind(programme).bind(parents)).await?;
+    records.into_iter().map(|record| row_of(record, 0)).collect()
+}
+
+/// Returns every reporting period when one of them overlaps the days `from..=until`, none otherwise, and keeps
+/// those that do from being locked until the transaction ends.
+///
+/// Two statements, like [`load_for_update`]: the second one sees what was committed while the first one waited.
+pub async fn periods(tx: &mut Tx, programme: Uuid, from: Date, until: Date) -> Result<Vec<Row>, StoreError> {
+    const SHARE: &str = "SELECT id FROM reporting_period \
+         WHERE programme_id = $1 AND from_on <= $3::date AND until_on >= $2::date ORDER BY id FOR SHARE";
+    let days = [from, until].map(|day| day.to_string());
+    let [from, until] = days;
+    if tx.query(Sql::new(SHARE).bind(programme).bind(from).bind(until)).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let def = EntityKind::ReportingPeriod.def();
+    let selected = names(def, |field| format!("\"{field}\""));
+    let text = format!("SELECT id, {selected} FROM reporting_period WHERE programme_id = $1 ORDER BY from_on, id");
+    let records = tx.query(Sql::new(text).bind(programme)).await?;
     records.into_iter().map(|record| row_of(record, 0)).collect()
 }
 

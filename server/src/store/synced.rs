@@ -9,6 +9,7 @@ use sync_protocol::cursor::{Cursor, Position};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::VersionedRow;
+use sync_protocol::time::Date;
 use uuid::Uuid;
 
 use super::StoreError;
@@ -91,6 +92,16 @@ pub trait WriteTx: Send + Sized {
     ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
+    /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
+    fn held_between(
+        &mut self,
+        outbox: &Outbox,
+        first: u64,
+        last: u64,
+    ) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
+    /// Returns every reporting period, oldest first, when one of them overlaps the days `from..=until`, none
+    /// otherwise, and keeps those that do from being locked until the transaction ends.
+    fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> impl Future<Output = Answer<Vec<Row>>> + Send;
     /// Returns the row that the first change of an operation was about, `None` when there was no such operation.
     fn target_of(&mut self, outbox: &Outbox) -> impl Future<Output = Answer<Option<(EntityKind, Uuid)>>> + Send;
 
@@ -231,6 +242,14 @@ impl WriteTx for Tx {
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
         mutations::held_for(self, programme, rows).await
+    }
+
+    async fn held_between(&mut self, outbox: &Outbox, first: u64, last: u64) -> Answer<Vec<HeldMutation>> {
+        mutations::held_between(self, outbox, first, last).await
+    }
+
+    async fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> Answer<Vec<Row>> {
+        rows::periods(self, programme, from, until).await
     }
 
     async fn target_of(&mut self, outbox: &Outbox) -> Answer<Option<(EntityKind, Uuid)>> {

@@ -65,6 +65,11 @@ impl Related {
         self.rows.get(&(kind, id))
     }
 
+    /// Returns every row of a kind that was loaded.
+    pub fn rows_of(&self, kind: EntityKind) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |((of, _), _)| *of == kind).map(|(_, row)| row)
+    }
+
     /// Returns a row, `None` when it is not known.
     pub fn row<T: Entity>(&self, id: impl Into<Uuid>) -> Option<T> {
         self.untyped(T::DEF.kind, id.into()).and_then(|row| T::from_row(row).ok())
