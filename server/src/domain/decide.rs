@@ -7,11 +7,12 @@ use sync_protocol::field::Origin;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
-use sync_protocol::rule::{self, RuleContext, Violation};
+use sync_protocol::rule::{self, Related, RuleContext, Violation};
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
+use self::approval::Approval;
 use super::load::{Key, Loaded, references};
 use super::merge::{self, Concurrent};
 use super::policy::{self, Action};
@@ -19,6 +20,9 @@ use super::traces;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
 use crate::store::mutations::{HeldMutation, Outbox};
+
+mod approval;
+mod late;
 
 /// What a batch does to the rows of one kind.
 #[derive(Debug, Default)]
@@ -78,9 +82,21 @@ enum Verdict {
     Applied,
     Merged,
     Conflict(Vec<Concurrent>),
-    Held { code: &'static str, waits_for: Option<Uuid> },
+    Held(Hold),
     Rejected { code: &'static str, violation: Option<Violation> },
 }
+
+/// Why the server keeps a mutation.
+struct Hold {
+    code: &'static str,
+    /// The row that it waits for.
+    waits_for: Option<Uuid>,
+    /// What the text for people mentions.
+    arg: Option<(&'static str, String)>,
+}
+
+/// Rows, related rows, booked periods, verbatim: what an atomic group that fails goes back to.
+type Saved = (HashMap<Key, Slot>, Related, HashMap<Uuid, Uuid>, bool);
 
 /// What happened to a row after the version that the sender had seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +113,21 @@ impl Verdict {
     fn is_written(&self) -> bool {
         matches!(self, Self::Applied | Self::Merged | Self::Conflict(_))
     }
+
+    /// Keeps a mutation until a person has looked at it.
+    fn review() -> Self {
+        Self::Held(Hold { code: "HELD_DEVICE_REVIEW", waits_for: None, arg: None })
+    }
+
+    /// Keeps a mutation until a row arrives.
+    fn waiting_for((kind, row): Key) -> Self {
+        let arg = Some(("parent", kind.def().name.to_owned()));
+        Self::Held(Hold { code: "HELD_PARENT_MISSING", waits_for: Some(row), arg })
+    }
+
+    fn refused(violation: Violation) -> Self {
+        Self::Rejected { code: "REJECT_RULE", violation: Some(violation) }
+    }
 }
 
 /// On whose behalf a mutation is decided: held work may be another person's than the batch that releases it.
@@ -107,6 +138,8 @@ struct Source<'v> {
     clock_offset_ms: i64,
     received_at: Timestamp,
     is_strict: bool,
+    /// The decision of a person that this work shall take effect although it was held.
+    approval: Option<&'v Approval>,
 }
 
 impl<'v> Source<'v> {
@@ -117,12 +150,19 @@ impl<'v> Source<'v> {
             clock_offset_ms: batch.clock_offset_ms,
             received_at: batch.received_at,
             is_strict: batch.is_strict,
+            approval: None,
         }
     }
 
     fn of_held(held: &HeldMutation, viewer: &'v Viewer) -> Self {
-        let received_at = held.held_at;
-        Self { viewer, device: held.outbox.device, clock_offset_ms: 0, received_at, is_strict: false }
+        Self {
+            viewer,
+            device: held.outbox.device,
+            clock_offset_ms: held.clock_offset_ms,
+            received_at: held.held_at,
+            is_strict: false,
+            approval: None,
+        }
     }
 
     fn is_office(&self) -> bool {
@@ -137,9 +177,12 @@ impl<'v> Source<'v> {
 
 struct Decider<'b> {
     batch: &'b Batch<'b>,
+    /// The people who made what was held, besides the sender.
+    authors: &'b HashMap<Uuid, Viewer>,
     loaded: Loaded,
     slots: HashMap<Key, Slot>,
     touched_again: HashSet<Key>,
+    released: Vec<HeldOutcome>,
     is_verbatim: bool,
 }
 
@@ -147,14 +190,21 @@ struct Decider<'b> {
 pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
     let released = std::mem::take(&mut loaded.released);
     let authors = std::mem::take(&mut loaded.authors);
-    let mut decider =
-        Decider { batch, loaded, slots: HashMap::new(), touched_again: HashSet::new(), is_verbatim: true };
+    let mut decider = Decider {
+        batch,
+        authors: &authors,
+        loaded,
+        slots: HashMap::new(),
+        touched_again: HashSet::new(),
+        released: Vec::new(),
+        is_verbatim: true,
+    };
     let mut results = Vec::with_capacity(batch.mutations.len());
     for group in groups(&batch.mutations) {
         decider.decide_group(group, &mut results);
     }
-    let released = decider.release_all(released, &authors);
-    decider.finish(results, released)
+    decider.release_all(released);
+    decider.finish(results)
 }
 
 /// Cuts the mutations into atomic groups; a mutation without a group is one of its own.
@@ -166,81 +216,42 @@ fn groups(mutations: &[Incoming]) -> impl Iterator<Item = &[Incoming]> {
 impl Decider<'_> {
     /// Decides mutations that take effect together or not at all.
     fn decide_group(&mut self, group: &[Incoming], results: &mut Vec<MutationResult>) {
-        let saved = (group.len() > 1).then(|| (self.slots.clone(), self.loaded.related.clone(), self.is_verbatim));
+        let saved = (group.len() > 1).then(|| self.save());
         let verdicts: Vec<Verdict> = group.iter().map(|incoming| self.decide_incoming(incoming)).collect();
         let failed = verdicts.iter().position(|verdict| !verdict.is_written());
-        if let (Some(failed), Some((slots, related, is_verbatim))) = (failed, saved) {
-            (self.slots, self.loaded.related, self.is_verbatim) = (slots, related, is_verbatim);
-            let cause = self.conclude(&group[failed], &verdicts[failed], &self.batch.outbox);
+        if let (Some(failed), Some(saved)) = (failed, saved) {
+            self.restore(saved);
+            let cause = self.conclude(group[failed].no, &verdicts[failed]);
             results.extend(group.iter().map(|incoming| MutationResult { no: incoming.no, ..cause.clone() }));
             for incoming in group {
-                self.trace(incoming, &verdicts[failed], &self.batch.outbox);
+                self.trace(incoming, &verdicts[failed]);
             }
             return;
         }
         for (incoming, verdict) in group.iter().zip(&verdicts) {
-            results.push(self.conclude(incoming, verdict, &self.batch.outbox));
-            self.trace(incoming, verdict, &self.batch.outbox);
+            results.push(self.conclude(incoming.no, verdict));
+            self.trace(incoming, verdict);
         }
+    }
+
+    /// Returns what an atomic group that fails goes back to.
+    fn save(&self) -> Saved {
+        let Loaded { related, booked, .. } = &self.loaded;
+        (self.slots.clone(), related.clone(), booked.clone(), self.is_verbatim)
+    }
+
+    fn restore(&mut self, saved: Saved) {
+        (self.slots, self.loaded.related, self.loaded.booked, self.is_verbatim) = saved;
     }
 
     fn decide_incoming(&mut self, incoming: &Incoming) -> Verdict {
-        let Some(mutation) = &incoming.mutation else {
-            return Verdict::Held { code: "HELD_DEVICE_REVIEW", waits_for: None };
-        };
-        if mutation.author.0 != self.batch.viewer.user_id {
+        match &incoming.mutation {
+            Some(mutation) if mutation.author.0 == self.batch.viewer.user_id => {
+                self.decide_mutation(mutation, &Source::of(self.batch))
+            }
             // Someone else used the device. The work is kept, and a person decides whose it is.
-            return Verdict::Held { code: "HELD_DEVICE_REVIEW", waits_for: None };
+            _ => Verdict::review(),
         }
-        self.decide_mutation(mutation, &Source::of(self.batch))
-    }
-
-    /// Applies what was held, in any order: one may be the parent of another. Each is judged by the permissions of
-    /// its own author; what belongs to nobody who may still sign in stays held.
-    fn release_all(
-        &mut self,
-        held: Vec<(HeldMutation, Mutation)>,
-        authors: &HashMap<Uuid, Viewer>,
-    ) -> Vec<HeldOutcome> {
-        let own = self.batch.viewer;
-        let author = |mutation: &Mutation| {
-            if mutation.author.0 == own.user_id { Some(own) } else { authors.get(&mutation.author.0) }
-        };
-        let known = held.into_iter().filter_map(|(held, mutation)| Some((author(&mutation)?, held, mutation)));
-        let mut waiting: Vec<_> = known.collect();
-        let mut outcomes = Vec::new();
-        loop {
-            let before = waiting.len();
-            waiting.retain(|(viewer, held, mutation)| match self.release(viewer, held, mutation) {
-                Some(outcome) => {
-                    outcomes.push(outcome);
-                    false
-                }
-                None => true,
-            });
-            if waiting.len() == before {
-                return outcomes;
-            }
-        }
-    }
-
-    /// Decides a held mutation again. While something else is missing, it waits for that.
-    fn release(&mut self, viewer: &Viewer, held: &HeldMutation, mutation: &Mutation) -> Option<HeldOutcome> {
-        let verdict = self.decide_mutation(mutation, &Source::of_held(held, viewer));
-        self.is_verbatim = false;
-        if let Verdict::Held { waits_for, .. } = verdict {
-            if waits_for != held.waits_for_id {
-                self.replace(EntityKind::HeldItem, traces::waiting_item(held, mutation, waits_for));
-            }
-            return None;
-        }
-        let incoming =
-            Incoming { no: held.no, hash: Default::default(), payload: Vec::new(), mutation: Some(mutation.clone()) };
-        let result = self.conclude(&incoming, &verdict, &held.outbox);
-        self.trace(&incoming, &verdict, &held.outbox);
-        let item = traces::settled_item(held, mutation, verdict.is_written(), self.batch.received_at);
-        self.replace(EntityKind::HeldItem, item);
-        Some(HeldOutcome { held: held.clone(), result })
     }
 
     fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
@@ -251,17 +262,23 @@ impl Decider<'_> {
             return Verdict::Applied;
         }
         let Some(shown) = shown_by_sender(mutation, slot.now.as_ref()) else {
-            return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(mutation.row_id) };
+            return Verdict::waiting_for(key);
         };
         if let Some(denied) = self.check_permission(mutation, slot.now.as_ref(), &shown, source) {
             return denied;
         }
         if let Some(parent) = self.missing_parent(mutation) {
-            return Verdict::Held { code: "HELD_PARENT_MISSING", waits_for: Some(parent) };
+            return Verdict::waiting_for(parent);
+        }
+        if mutation.kind == EntityKind::HeldItem {
+            return self.judge(mutation, slot.now.as_ref(), shown, source);
         }
         if mutation.op == Op::Delete {
-            self.put(key, slot, None);
-            return Verdict::Applied;
+            let booked = self.enter_period(mutation, slot.now.as_ref(), None, source);
+            return booked.unwrap_or_else(|| {
+                self.put(key, slot, None);
+                Verdict::Applied
+            });
         }
         let mut concurrent = self.concurrent_edits(mutation, &slot, source.device);
         if !concurrent.is_empty() && source.is_strict {
@@ -269,8 +286,11 @@ impl Decider<'_> {
         }
         let after = match self.merge(mutation, slot.now.as_ref(), &shown, &mut concurrent, source) {
             Ok(after) => after,
-            Err(violation) => return Verdict::Rejected { code: "REJECT_RULE", violation: Some(violation) },
+            Err(violation) => return Verdict::refused(violation),
         };
+        if let Some(kept) = self.enter_period(mutation, slot.now.as_ref(), Some(&after), source) {
+            return kept;
+        }
         let since = self.changes_since(mutation, &slot, source.device);
         self.is_verbatim &= after == shown && concurrent.is_empty() && since != Since::Unseen && since != Since::Others;
         self.put(key, slot, Some(after));
@@ -330,6 +350,7 @@ impl Decider<'_> {
     fn put(&mut self, key: Key, mut slot: Slot, now: Option<Row>) {
         if let Some(row) = &now {
             self.loaded.related.follow(key.0, row);
+            self.loaded.follow_period(key.0, row);
         }
         if slot.is_touched {
             self.touched_again.insert(key);
@@ -361,27 +382,33 @@ impl Decider<'_> {
         let is_offered = match def.origin {
             Origin::Field => true,
             Origin::Office => source.is_office() || before.is_some(),
-            Origin::Server => mutation.kind == EntityKind::Conflict && before.is_some(),
+            Origin::Server => {
+                let is_decided_by_people = matches!(mutation.kind, EntityKind::Conflict | EntityKind::HeldItem);
+                is_decided_by_people && mutation.op == Op::Patch && before.is_some()
+            }
         };
         let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
         // Both sides, or moving a row would leak it.
         let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
         let at = source.captured_at(mutation);
-        let is_allowed = |scope| {
-            let decide = |action: &Action| policy::decide(source.viewer, *action, mutation.kind, scope, at);
+        let may = |viewer: &Viewer, scope| {
+            let decide = |action: &Action| policy::decide(viewer, *action, mutation.kind, scope, at);
             actions.iter().all(|action| decide(action).is_allowed())
         };
+        // Who approves held work may let it take effect where its author could not.
+        let is_allowed =
+            |scope| may(source.viewer, scope) || (source.approval.is_some() && may(self.batch.viewer, scope));
         if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
     }
 
-    fn missing_parent(&self, mutation: &Mutation) -> Option<Uuid> {
+    fn missing_parent(&self, mutation: &Mutation) -> Option<Key> {
         let exists = |key: &Key| {
             self.slots.get(key).map_or_else(
                 || self.loaded.existing.contains(key) || self.loaded.rows.contains_key(key),
                 |slot| slot.now.is_some(),
             )
         };
-        references(mutation).find(|key| !exists(key)).map(|(_, id)| id)
+        references(mutation).find(|key| !exists(key))
     }
 
     fn concurrent_edits(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Concurrent> {
@@ -430,25 +457,25 @@ impl Decider<'_> {
         Ok(())
     }
 
-    /// Writes the rows by which people see what became of a mutation.
-    fn trace(&mut self, incoming: &Incoming, verdict: &Verdict, outbox: &Outbox) {
+    /// Writes the rows by which people see what became of a mutation of the batch.
+    fn trace(&mut self, incoming: &Incoming, verdict: &Verdict) {
         match (verdict, &incoming.mutation) {
-            (Verdict::Conflict(concurrent), Some(mutation)) => {
-                for edit in concurrent {
-                    let scope = self.scope_of((mutation.kind, mutation.row_id));
-                    let row = traces::conflict(mutation, edit, scope, outbox, self.batch.received_at);
-                    self.replace(EntityKind::Conflict, row);
-                }
-            }
-            (Verdict::Held { code, waits_for }, mutation) => {
+            (Verdict::Conflict(edits), Some(mutation)) => self.trace_conflicts(mutation, edits, &self.batch.outbox),
+            (Verdict::Held(hold), mutation) => {
                 self.is_verbatim = false;
-                let author = UserId(self.batch.viewer.user_id);
-                let item =
-                    traces::held_item(incoming.no, mutation.as_ref(), author, code, *waits_for, outbox, self.batch);
+                let item = traces::held_item(incoming.no, mutation.as_ref(), hold.code, hold.waits_for, self.batch);
                 self.replace(EntityKind::HeldItem, item);
             }
             (Verdict::Rejected { .. }, _) => self.is_verbatim = false,
             _ => {}
+        }
+    }
+
+    fn trace_conflicts(&mut self, mutation: &Mutation, edits: &[Concurrent], outbox: &Outbox) {
+        for edit in edits {
+            let scope = self.scope_of((mutation.kind, mutation.row_id));
+            let row = traces::conflict(mutation, edit, scope, outbox, self.batch.received_at);
+            self.replace(EntityKind::Conflict, row);
         }
     }
 
@@ -457,35 +484,34 @@ impl Decider<'_> {
         self.slot(key).now.map_or(programme, |row| row.scope_id(key.0.def(), programme))
     }
 
-    fn conclude(&self, incoming: &Incoming, verdict: &Verdict, outbox: &Outbox) -> MutationResult {
-        debug_assert_eq!(outbox.programme, self.batch.outbox.programme);
+    fn conclude(&self, no: u64, verdict: &Verdict) -> MutationResult {
         let (outcome, code) = match verdict {
             Verdict::Applied => (Outcome::Applied, "ACK"),
             Verdict::Merged => (Outcome::Merged, "ACK_MERGED"),
             Verdict::Conflict(_) => (Outcome::Conflict, "CONFLICT"),
-            Verdict::Held { code, .. } => (Outcome::Held, *code),
+            Verdict::Held(hold) => (Outcome::Held, hold.code),
             Verdict::Rejected { code, .. } => (Outcome::Rejected, *code),
         };
-        let violation = match verdict {
-            Verdict::Rejected { violation, .. } => violation.as_ref(),
-            _ => None,
+        let (violation, arg) = match verdict {
+            Verdict::Rejected { violation, .. } => (violation.as_ref(), None),
+            Verdict::Held(hold) => (None, hold.arg.as_ref()),
+            _ => (None, None),
         };
+        let args = violation.map_or(&[][..], |violation| &violation.args).iter().chain(arg);
         MutationResult {
-            no: incoming.no,
+            no,
             outcome,
             code: code.to_owned(),
             rule: violation.map(|violation| violation.rule.to_owned()),
             field: violation.map(|violation| violation.field.to_owned()),
             message: violation.map(|violation| violation.message.code().to_owned()),
-            args: violation.map_or_else(Vec::new, |violation| {
-                violation.args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-            }),
+            args: args.map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         }
     }
 
-    fn finish(self, results: Vec<MutationResult>, released: Vec<HeldOutcome>) -> Decided {
+    fn finish(mut self, results: Vec<MutationResult>) -> Decided {
         let mut changes: BTreeMap<EntityKind, Changes> = BTreeMap::new();
-        let mut slots: Vec<(Key, Slot)> = self.slots.into_iter().collect();
+        let mut slots: Vec<(Key, Slot)> = self.slots.drain().collect();
         slots.sort_unstable_by_key(|(key, _)| *key);
         for ((kind, id), slot) in slots {
             let changed = changes.entry(kind).or_default();
@@ -496,7 +522,8 @@ impl Decider<'_> {
                 _ => {}
             }
         }
-        Decided { changes, results, released, is_verbatim: self.is_verbatim, touched_again: self.touched_again }
+        let Self { released, is_verbatim, touched_again, .. } = self;
+        Decided { changes, results, released, is_verbatim, touched_again }
     }
 }
 

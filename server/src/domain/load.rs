@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::code::PeriodState;
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, LateAdjustment, ReportingPeriod, Row};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::rule::{self, Need, Related};
+use sync_protocol::time::Date;
 use uuid::Uuid;
 
 use super::viewer::Viewer;
 use super::write::Batch;
 use super::{operation, traces};
-use crate::store::mutations::{FieldChange, HeldMutation};
+use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
 
@@ -33,8 +35,39 @@ pub(super) struct Loaded {
     pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
     pub released: Vec<(HeldMutation, Mutation)>,
+    /// What a person decides about, by held item: the mutation, with the others of its group.
+    pub judged: HashMap<Uuid, Vec<Judged>>,
     /// The people who made those, besides the sender.
     pub authors: HashMap<Uuid, Viewer>,
+    /// The reporting periods, oldest first; empty when none is touched.
+    pub periods: Vec<ReportingPeriod>,
+    /// To which period a row that came late was booked.
+    pub booked: HashMap<Uuid, Uuid>,
+}
+
+/// A held mutation on which a person decides.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    /// The mutation.
+    pub held: HeldMutation,
+    /// What it says; `None` when this version cannot read it.
+    pub mutation: Option<Mutation>,
+}
+
+/// How many mutations before and after one may belong to its group.
+const GROUP_REACH: u64 = 64;
+
+impl Loaded {
+    /// Follows a change of a reporting period, so that what is decided after it sees it.
+    pub(super) fn follow_period(&mut self, kind: EntityKind, row: &Row) {
+        if kind != EntityKind::ReportingPeriod {
+            return;
+        }
+        let Ok(changed) = ReportingPeriod::from_row(row) else { return };
+        if let Some(known) = self.periods.iter_mut().find(|period| period.id == changed.id) {
+            *known = changed;
+        }
+    }
 }
 
 /// Loads what the batch needs and locks the rows that it touches.
@@ -42,26 +75,63 @@ pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Loa
     let programme = batch.outbox.programme;
     let mut loaded = Loaded::default();
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();
-    loaded.released = released(tx, programme, &own).await?;
-    loaded.authors = authors(tx, batch, &loaded.released).await?;
+    loaded.judged = judged(tx, programme, &own).await?;
+    let judged: Vec<Mutation> = loaded.judged.values().flatten().filter_map(|held| held.mutation.clone()).collect();
+    let named: Vec<&Mutation> = own.iter().copied().chain(&judged).collect();
+    loaded.released = released(tx, programme, &named).await?;
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
-    let all: Vec<&Mutation> = own.into_iter().chain(&released).collect();
+    let all: Vec<&Mutation> = own.into_iter().chain(&judged).chain(&released).collect();
+    loaded.authors = authors(tx, batch, judged.iter().chain(&released)).await?;
     load_rows(tx, programme, &all, &mut loaded).await?;
+    load_items(tx, programme, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
-    let needs = rehearse(&all, &loaded.rows);
-    load_related(tx, programme, needs, &mut loaded).await?;
+    let rehearsed = rehearse(&all, &loaded.rows);
+    load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
+    let days = if loaded.judged.is_empty() { rehearsed.days } else { Days::ALL };
+    load_periods(tx, programme, days, &all, &mut loaded).await?;
     load_references(tx, programme, &all, &mut loaded).await?;
     Ok(loaded)
 }
 
-/// Finds what waits for rows that the batch creates, and what waits for those in turn.
+/// Finds the held mutations on which the batch decides, each with the others of its group.
+async fn judged(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    mutations: &[&Mutation],
+) -> Result<HashMap<Uuid, Vec<Judged>>, StoreError> {
+    let items: Vec<Uuid> = mutations.iter().filter(|m| m.kind == EntityKind::HeldItem).map(|m| m.row_id).collect();
+    let mut judged = HashMap::new();
+    if items.is_empty() {
+        return Ok(judged);
+    }
+    for row in tx.read(programme, EntityKind::HeldItem, &items).await? {
+        let Ok(item) = HeldItem::from_row(&row) else { continue };
+        let outbox = Outbox { programme, device: item.device_id.0, incarnation: item.incarnation };
+        let no = item.mutation_no.unsigned_abs().into();
+        let near = tx.held_between(&outbox, u64::saturating_sub(no, GROUP_REACH), no + GROUP_REACH).await?;
+        judged.insert(row.id, group_around(no, near));
+    }
+    Ok(judged)
+}
+
+/// Returns the mutation with a number and those around it that are of the same atomic group.
+fn group_around(no: u64, near: Vec<HeldMutation>) -> Vec<Judged> {
+    let read = |held: HeldMutation| Judged { mutation: Mutation::decode(&held.payload).ok(), held };
+    let near: Vec<Judged> = near.into_iter().map(read).collect();
+    let group_of = |judged: &Judged| judged.mutation.as_ref().and_then(|mutation| mutation.group);
+    let group = near.iter().find(|judged| judged.held.no == no).and_then(group_of);
+    let belongs = |judged: &Judged| judged.held.no == no || (group.is_some() && group_of(judged) == group);
+    near.into_iter().filter(belongs).collect()
+}
+
+/// Finds what waits for rows that the batch creates or for periods that it unlocks, and what waits for those in turn.
 async fn released(
     tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
 ) -> Result<Vec<(HeldMutation, Mutation)>, StoreError> {
-    let creates = |m: &Mutation| (m.op == Op::Put).then_some(m.row_id);
+    let creates = |m: &Mutation| (m.op == Op::Put || m.kind == EntityKind::ReportingPeriod).then_some(m.row_id);
     let mut created: Vec<Uuid> = mutations.iter().filter_map(|m| creates(m)).collect();
     let mut asked: HashSet<Uuid> = created.iter().copied().collect();
     let mut released = Vec::new();
@@ -79,9 +149,9 @@ async fn released(
 async fn authors(
     tx: &mut impl WriteTx,
     batch: &Batch<'_>,
-    released: &[(HeldMutation, Mutation)],
+    held: impl Iterator<Item = &Mutation>,
 ) -> Result<HashMap<Uuid, Viewer>, StoreError> {
-    let others: BTreeSet<Uuid> = released.iter().map(|(_, mutation)| mutation.author.0).collect();
+    let others: BTreeSet<Uuid> = held.map(|mutation| mutation.author.0).collect();
     let mut authors = HashMap::new();
     for author in others.into_iter().filter(|author| *author != batch.viewer.user_id) {
         if let Some(viewer) = tx.viewer(batch.outbox.programme, author).await? {
@@ -107,6 +177,21 @@ async fn load_rows(
         let found = tx.load_for_update(programme, kind, &ids).await?;
         loaded.rows.extend(found.into_iter().map(|stored| ((kind, stored.row.id), stored)));
     }
+    Ok(())
+}
+
+/// Loads the rows by which people see what is held and may now be settled.
+async fn load_items(tx: &mut impl WriteTx, programme: Uuid, loaded: &mut Loaded) -> Result<(), StoreError> {
+    let kind = EntityKind::HeldItem;
+    let judged = loaded.judged.values().flatten().map(|judged| &judged.held);
+    let held = loaded.released.iter().map(|(held, _)| held).chain(judged);
+    let items: BTreeSet<Uuid> = held.map(|held| held.held_item_id).collect();
+    if items.is_empty() {
+        return Ok(());
+    }
+    let items: Vec<Uuid> = items.into_iter().collect();
+    let found = tx.load_for_update(programme, kind, &items).await?;
+    loaded.rows.extend(found.into_iter().map(|stored| ((kind, stored.row.id), stored)));
     Ok(())
 }
 
@@ -163,19 +248,74 @@ async fn load_changes(
     Ok(())
 }
 
+/// What the rules will look at.
+struct Rehearsed {
+    needs: HashSet<Need>,
+    days: Days,
+}
+
+/// The first and the last day on which something of a batch has its effect.
+#[derive(Clone, Copy)]
+struct Days(Option<(Date, Date)>);
+
+impl Days {
+    const NONE: Self = Self(None);
+    const ALL: Self = Self(Some((Date(i32::MIN), Date(i32::MAX))));
+
+    fn add(&mut self, day: Date) {
+        let (first, last) = self.0.unwrap_or((day, day));
+        self.0 = Some((first.min(day), last.max(day)));
+    }
+}
+
 /// Applies the mutations without any rule, to learn what the rules will look at.
-fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>) -> HashSet<Need> {
-    let mut needs = HashSet::new();
+fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>) -> Rehearsed {
+    let mut rehearsed = Rehearsed { needs: HashSet::new(), days: Days::NONE };
+    let nothing = Related::new();
     let mut now: HashMap<Key, Row> = HashMap::new();
     for mutation in mutations {
         let key = (mutation.kind, mutation.row_id);
         let before = now.get(&key).or_else(|| stored.get(&key).map(|stored| &stored.row));
         let mut after = before.cloned().unwrap_or_else(|| patch::empty_row(mutation.kind.def(), mutation.row_id));
         patch::apply(&mut after, &mutation.patch);
-        needs.extend(rule::needs(mutation.kind, before, &after));
+        let is_voided = mutation.op == Op::Delete;
+        let stays = (!is_voided).then_some(&after);
+        rule::dates(mutation.kind, before, stays, &nothing).for_each(|day| rehearsed.days.add(day));
+        rehearsed.needs.extend(rule::needs(mutation.kind, before.filter(|_| !is_voided), &after));
         now.insert(key, after);
     }
-    needs
+    rehearsed
+}
+
+/// Loads the reporting periods that the batch touches, and where late work on its rows was booked.
+async fn load_periods(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    mut days: Days,
+    mutations: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    // The parts of a visit have the day of the visit.
+    for visit in loaded.related.rows_of(EntityKind::Visit) {
+        rule::dates(EntityKind::Visit, None, Some(visit), &loaded.related).for_each(|day| days.add(day));
+    }
+    let Some((from, until)) = days.0 else { return Ok(()) };
+    let found = tx.periods(programme, from, until).await?;
+    loaded.periods = found.iter().filter_map(|row| ReportingPeriod::from_row(row).ok()).collect();
+    // Late work is booked to a later period than the one that it is dated into.
+    if !loaded.periods.iter().any(|period| period.state == PeriodState::Locked && period.until_on >= from) {
+        return Ok(());
+    }
+    let visits = loaded.related.rows_of(EntityKind::Visit).map(|visit| visit.id);
+    let subjects: BTreeSet<Uuid> = mutations.iter().map(|mutation| mutation.row_id).chain(visits).collect();
+    let subjects: Vec<Uuid> = subjects.into_iter().collect();
+    for row in tx.children(programme, EntityKind::LateAdjustment, "subject_id", &subjects).await? {
+        let Ok(adjustment) = LateAdjustment::from_row(&row) else { continue };
+        if adjustment.is_new_row {
+            loaded.booked.insert(adjustment.subject_id, adjustment.period_id.0);
+        }
+    }
+    Ok(())
 }
 
 async fn load_related(

@@ -128,6 +128,11 @@ async fn unsuitable(
             let is_readable = !takes_other || operation::restored(subject, 0).is_some();
             return Ok((state == Some("RESOLVED") || !is_readable).then_some("conflictId"));
         }
+        Operation::LockPeriod { .. } | Operation::UnlockPeriod { .. } => {
+            let is_locked = subject.get(EntityKind::ReportingPeriod.def(), "state").as_text() == Some("LOCKED");
+            let is_to_be_locked = matches!(request.operation, Operation::LockPeriod { .. });
+            return Ok((is_locked == is_to_be_locked).then_some("periodId"));
+        }
         _ => None,
     };
     let Some(mentor) = mentor else { return Ok(None) };

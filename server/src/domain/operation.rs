@@ -1,11 +1,11 @@
 //! What the office does, as changes of rows. Pure: everything was loaded, nothing is written here.
 
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{EntityKind, HeldContent, Row};
 use sync_protocol::field::Field;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::Patch;
 use sync_protocol::time::Timestamp;
-use sync_protocol::value::Value;
+use sync_protocol::value::{FieldValue as _, Value};
 use uuid::Uuid;
 
 use super::policy::Action;
@@ -53,6 +53,34 @@ pub enum Operation {
         /// Whether the row gets the value that was not shown.
         takes_other: bool,
     },
+    /// Locks a reporting period: nothing that is dated into it changes any more.
+    LockPeriod {
+        /// The period.
+        period: Uuid,
+    },
+    /// Unlocks a reporting period; work that waited for it takes effect.
+    UnlockPeriod {
+        /// The period.
+        period: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// Lets a held change take effect.
+    ApproveHeld {
+        /// The held item.
+        item: Uuid,
+        /// What there is to say about it.
+        note: Option<String>,
+        /// Fields that are put right before it takes effect, as JSON by their names in the field table.
+        correction: Option<HeldContent>,
+    },
+    /// Gives a held change back to its author.
+    ReturnHeld {
+        /// The held item.
+        item: Uuid,
+        /// What has to be mended.
+        reason: String,
+    },
 }
 
 /// One change of one row.
@@ -92,6 +120,8 @@ impl Operation {
             Self::ValidateVisit { visit } | Self::ReturnVisit { visit, .. } => (EntityKind::Visit, *visit),
             Self::VerifyEmployment { employment, .. } => (EntityKind::Employment, *employment),
             Self::ResolveConflict { conflict, .. } => (EntityKind::Conflict, *conflict),
+            Self::LockPeriod { period } | Self::UnlockPeriod { period, .. } => (EntityKind::ReportingPeriod, *period),
+            Self::ApproveHeld { item, .. } | Self::ReturnHeld { item, .. } => (EntityKind::HeldItem, *item),
         }
     }
 
@@ -103,6 +133,8 @@ impl Operation {
             Self::ValidateVisit { .. } | Self::ReturnVisit { .. } => (Action::Validate, EntityKind::Visit),
             Self::VerifyEmployment { .. } => (Action::Verify, EntityKind::Employment),
             Self::ResolveConflict { .. } => (Action::Resolve, EntityKind::Conflict),
+            Self::LockPeriod { .. } | Self::UnlockPeriod { .. } => (Action::Lock, EntityKind::ReportingPeriod),
+            Self::ApproveHeld { .. } | Self::ReturnHeld { .. } => (Action::Resolve, EntityKind::HeldItem),
         }
     }
 
@@ -152,6 +184,26 @@ impl Operation {
                     ("resolved_at", Value::Timestamp(ground.now)),
                 ]);
                 std::iter::once(settled).chain(ground.restored.clone()).collect()
+            }
+            Self::LockPeriod { .. } => vec![on_subject(&[
+                ("state", text("LOCKED")),
+                ("locked_by", Value::Uuid(ground.actor)),
+                ("locked_at", Value::Timestamp(ground.now)),
+                ("unlock_reason", Value::Null),
+            ])],
+            Self::UnlockPeriod { reason, .. } => vec![on_subject(&[
+                ("state", text("OPEN")),
+                ("locked_by", Value::Null),
+                ("locked_at", Value::Null),
+                ("unlock_reason", text(reason)),
+            ])],
+            Self::ApproveHeld { note, correction, .. } => vec![on_subject(&[
+                ("state", text("APPLIED")),
+                ("decision_note", note.to_value()),
+                ("correction", correction.to_value()),
+            ])],
+            Self::ReturnHeld { reason, .. } => {
+                vec![on_subject(&[("state", text("RETURNED")), ("decision_note", text(reason))])]
             }
         }
     }

@@ -42,6 +42,8 @@ pub enum Action {
     Assign,
     /// Settle a conflict or a held change.
     Resolve,
+    /// Lock or unlock a reporting period.
+    Lock,
 }
 
 impl Action {
@@ -58,6 +60,7 @@ impl Action {
             Self::Verify => "VERIFY",
             Self::Assign => "ASSIGN",
             Self::Resolve => "RESOLVE",
+            Self::Lock => "LOCK",
         }
     }
 
@@ -73,6 +76,7 @@ impl Action {
         Self::Verify,
         Self::Assign,
         Self::Resolve,
+        Self::Lock,
     ];
 }
 
@@ -207,7 +211,9 @@ enum Protection {
 fn protection(kind: EntityKind, field: &Field) -> Protection {
     match (kind, field.name) {
         _ if field.special => Protection::Special,
-        (EntityKind::Employment, "holder_name" | "holder_birth_on") => Protection::Identity,
+        (EntityKind::Employment, "holder_name" | "holder_birth_on")
+        // Held work may be a job record.
+        | (EntityKind::HeldItem, "content" | "correction") => Protection::Identity,
         _ => Protection::None,
     }
 }

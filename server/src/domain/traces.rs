@@ -2,17 +2,22 @@
 //!
 //! Their identifiers follow from the mutation, so that deciding it again gives the same rows.
 
-use sync_protocol::code::{ConflictState, HeldState};
-use sync_protocol::entity::{Conflict, Entity as _, HeldItem, Row};
-use sync_protocol::id::{ConflictId, DeviceId, HeldItemId, UserId};
-use sync_protocol::mutation::Mutation;
+use sync_protocol::code::{ChangeOperation, ConflictState, HeldState};
+use sync_protocol::entity::{Conflict, Entity, HeldAnswer, HeldContent, HeldItem, Row};
+use sync_protocol::id::{ConflictId, DeviceId, EnterpriseId, HeldItemId, LateAdjustmentId, UserId};
+use sync_protocol::message::MessageKey;
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::rule::Violation;
 use sync_protocol::time::Timestamp;
+use sync_protocol::validate::FIELD;
+use sync_protocol::value::Value;
+use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
 use super::merge::Concurrent;
 use super::operation;
 use super::write::Batch;
-use crate::store::mutations::{HeldMutation, Outbox};
+use crate::store::mutations::Outbox;
 
 /// A row of the server's own.
 #[derive(Debug)]
@@ -21,6 +26,13 @@ pub(super) struct Trace {
     pub row: Row,
     /// Whether it exists already.
     pub is_update: bool,
+}
+
+impl Trace {
+    /// Returns a row that does not exist yet.
+    pub(super) fn new(entity: &impl Entity) -> Self {
+        Self { row: entity.to_row(), is_update: false }
+    }
 }
 
 /// Returns the conflict row of a concurrent edit.
@@ -48,7 +60,7 @@ pub(super) fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outb
         resolved_by: None,
         resolved_at: None,
     };
-    Trace { row: row.to_row(), is_update: false }
+    Trace::new(&row)
 }
 
 /// Returns whether nobody has settled a conflict.
@@ -79,15 +91,15 @@ pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, no
 pub(super) fn held_item(
     no: u64,
     mutation: Option<&Mutation>,
-    author: UserId,
     code: &str,
     waits_for: Option<Uuid>,
-    outbox: &Outbox,
     batch: &Batch<'_>,
 ) -> Trace {
+    let outbox = &batch.outbox;
+    let offset_s = i32::try_from(batch.clock_offset_ms / 1_000).unwrap_or(i32::MAX);
     let row = HeldItem {
         id: HeldItemId(derived_id(outbox, no, "held")),
-        author_id: mutation.map_or(author, |mutation| mutation.author),
+        author_id: mutation.map_or(UserId(batch.viewer.user_id), |mutation| mutation.author),
         device_id: DeviceId(outbox.device),
         incarnation: outbox.incarnation,
         mutation_no: i32::try_from(no).unwrap_or(i32::MAX),
@@ -98,37 +110,74 @@ pub(super) fn held_item(
         held_at: batch.received_at,
         state: HeldState::Held,
         resolved_at: None,
+        enterprise_id: mutation.and_then(enterprise_of),
+        operation: mutation.map(|mutation| match mutation.op {
+            Op::Put => ChangeOperation::Create,
+            Op::Patch => ChangeOperation::Change,
+            Op::Delete => ChangeOperation::Void,
+        }),
+        content: mutation.map(content),
+        captured_at: mutation.map(|mutation| mutation.captured_at),
+        corrected_at: mutation.map(|mutation| mutation.captured_at.plus_ms(batch.clock_offset_ms)),
+        clock_offset_s: Some(offset_s),
+        decided_by: None,
+        decision_note: None,
+        correction: None,
+        answer: None,
     };
-    Trace { row: row.to_row(), is_update: false }
+    Trace::new(&row)
 }
 
-/// Returns the held item of a mutation that waited for its row and waits no longer.
-pub(super) fn settled_item(held: &HeldMutation, mutation: &Mutation, is_applied: bool, now: Timestamp) -> Trace {
-    let state = if is_applied { HeldState::Applied } else { HeldState::Returned };
-    Trace { row: HeldItem { state, resolved_at: Some(now), ..known_item(held, mutation) }.to_row(), is_update: true }
+/// The enterprise that a change names; one that changes a row does not repeat it.
+fn enterprise_of(mutation: &Mutation) -> Option<EnterpriseId> {
+    let at = mutation.kind.def().position("enterprise_id")?;
+    mutation.patch.iter().find(|(position, _)| *position == at)?.1.as_uuid().map(EnterpriseId)
 }
 
-/// Returns the held item of a mutation that waits for another row than before.
-pub(super) fn waiting_item(held: &HeldMutation, mutation: &Mutation, waits_for: Option<Uuid>) -> Trace {
-    Trace { row: HeldItem { waits_for_id: waits_for, ..known_item(held, mutation) }.to_row(), is_update: true }
+/// Special categories stay in the mutation alone: who may see the item may not see them.
+fn content(mutation: &Mutation) -> HeldContent {
+    let fields = mutation.kind.def().fields;
+    let told = mutation.patch.iter().filter_map(|(at, value)| Some((fields.get(*at)?, value)));
+    HeldContent(
+        told.filter(|(field, _)| !field.special).map(|(field, value)| (field.name.to_owned(), value.to_json())).collect(),
+    )
 }
 
-/// Returns the held item as it was written.
-fn known_item(held: &HeldMutation, mutation: &Mutation) -> HeldItem {
-    HeldItem {
-        id: HeldItemId(held.held_item_id),
-        author_id: mutation.author,
-        device_id: DeviceId(held.outbox.device),
-        incarnation: held.outbox.incarnation,
-        mutation_no: i32::try_from(held.no).unwrap_or(i32::MAX),
-        subject_kind: mutation.kind.def().name.to_owned(),
-        subject_id: mutation.row_id,
-        reason_code: "HELD_PARENT_MISSING".to_owned(),
-        waits_for_id: held.waits_for_id,
-        held_at: held.held_at,
-        state: HeldState::Held,
-        resolved_at: None,
+/// Returns held work as the office corrected it: its own change on top of what the author recorded.
+pub(super) fn corrected(mutation: &Mutation, correction: Option<&HeldContent>) -> Result<Mutation, Violation> {
+    let mut corrected = mutation.clone();
+    for (name, value) in correction.into_iter().flat_map(|content| &content.0) {
+        let def = mutation.kind.def();
+        let wrong = || Violation::hard(FIELD, "correction", MessageKey::WrongType).arg("value", name);
+        let at = def.position(name).ok_or_else(wrong)?;
+        let value = Value::from_json(def.fields[at].field_type, value).ok_or_else(wrong)?;
+        corrected.patch.retain(|(position, _)| *position != at);
+        corrected.patch.push((at, value));
     }
+    corrected.patch.sort_unstable_by_key(|(at, _)| *at);
+    Ok(corrected)
+}
+
+/// Says on a held item that it waits no longer.
+pub(super) fn settle_item(item: &mut HeldItem, result: &MutationResult, now: Timestamp) {
+    item.resolved_at = Some(now);
+    if result.outcome == Outcome::Rejected {
+        item.state = HeldState::Returned;
+        item.answer = Some(HeldAnswer {
+            code: result.code.clone(),
+            rule: result.rule.clone(),
+            field: result.field.clone(),
+            message: result.message.clone(),
+            args: result.args.clone(),
+        });
+    } else {
+        item.state = HeldState::Applied;
+    }
+}
+
+/// Returns the identifier of the adjustment by which late work was booked.
+pub(super) fn adjustment_id(outbox: &Outbox, no: u64) -> LateAdjustmentId {
+    LateAdjustmentId(derived_id(outbox, no, "late"))
 }
 
 fn derived_id(outbox: &Outbox, no: u64, about: &str) -> Uuid {

@@ -30,6 +30,8 @@ const PLURALS: &[(EntityKind, &str)] = &[
     (EntityKind::Participation, "participations"),
     (EntityKind::Conflict, "conflicts"),
     (EntityKind::HeldItem, "heldItems"),
+    (EntityKind::ReportingPeriod, "reportingPeriods"),
+    (EntityKind::LateAdjustment, "lateAdjustments"),
 ];
 
 /// Lists that have a better name on their parent than their kind.

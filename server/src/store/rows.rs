@@ -172,9 +172,10 @@ pub async fn children(
 /// Two statements, like [`load_for_update`]: the second one sees what was committed while the first one waited.
 pub async fn periods(tx: &mut Tx, programme: Uuid, from: Date, until: Date) -> Result<Vec<Row>, StoreError> {
     const SHARE: &str = "SELECT id FROM reporting_period \
-         WHERE programme_id = $1 AND from_on <= $3::date AND until_on >= $2::date ORDER BY id FOR SHARE";
-    let days = [from, until].map(|day| day.to_string());
-    let [from, until] = days;
+         WHERE programme_id = $1 AND from_on <= date '1970-01-01' + $3::int AND until_on >= date '1970-01-01' + $2::int \
+         ORDER BY id FOR SHARE";
+    // Years that Postgres knows.
+    let [from, until] = [from, until].map(|day| day.0.clamp(-700_000, 2_000_000));
     if tx.query(Sql::new(SHARE).bind(programme).bind(from).bind(until)).await?.is_empty() {
         return Ok(Vec::new());
     }

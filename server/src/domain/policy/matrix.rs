@@ -1,7 +1,7 @@
 //! The permissions, role by role, as people read them.
 //!
 //! Letters: `R` read, `G` aggregate, `X` export, `C` create, `U` update, `D` delete, `V` validate, `Y` verify,
-//! `A` assign, `S` settle conflicts. Before the colon: where (`all` of the programme, or `own` scopes).
+//! `A` assign, `S` settle conflicts and held work, `L` lock and unlock. Before the colon: where (`all` of the programme, or `own` scopes).
 
 use sync_protocol::code::Role;
 use sync_protocol::entity::EntityKind;
@@ -30,6 +30,8 @@ enum Subject {
     Participations,
     Conflicts,
     Held,
+    Periods,
+    Adjustments,
 }
 
 /// One cell of the table: where, and the letters.
@@ -74,6 +76,8 @@ const fn row(subject: Subject) -> [&'static str; 8] {
         Subject::Participations => ["",         "all:RG",      "all:RCUD", "all:RGCUDV",  "",       "all:G",  "all:RGX", ""],
         Subject::Conflicts =>      ["own:R",    "all:RS",      "own:R",    "all:RS",      "",       "",       "all:RX",  "all:R"],
         Subject::Held =>           ["own:R",    "all:RS",      "own:R",    "all:RS",      "",       "",       "all:RX",  "all:R"],
+        Subject::Periods =>        ["all:R",    "all:RG",      "all:R",    "all:RGL",     "all:R",  "all:RG", "all:RGX", "all:RCUD"],
+        Subject::Adjustments =>    ["own:R",    "all:RG",      "",         "all:RG",      "",       "all:G",  "all:RGX", "all:R"],
     }
 }
 
@@ -105,6 +109,7 @@ const fn letter(action: Action) -> char {
         Action::Verify => 'Y',
         Action::Assign => 'A',
         Action::Resolve => 'S',
+        Action::Lock => 'L',
     }
 }
 
@@ -129,5 +134,7 @@ const fn subject(kind: EntityKind) -> Subject {
         EntityKind::Participation => Subject::Participations,
         EntityKind::Conflict => Subject::Conflicts,
         EntityKind::HeldItem => Subject::Held,
+        EntityKind::ReportingPeriod => Subject::Periods,
+        EntityKind::LateAdjustment => Subject::Adjustments,
     }
 }

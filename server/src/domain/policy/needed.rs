@@ -9,7 +9,7 @@ use super::Action;
 /// Returns every action that a change needs. `before` is the stored row, `after` the row with `patch` applied.
 pub fn needed(op: Op, kind: EntityKind, before: Option<&Row>, after: &Row, patch: &Patch) -> Vec<Action> {
     match (op, kind, before) {
-        (_, EntityKind::Conflict, _) => vec![Action::Resolve],
+        (_, EntityKind::Conflict | EntityKind::HeldItem, _) => vec![Action::Resolve],
         (Op::Delete, _, _) => vec![Action::Delete],
         (_, EntityKind::ScopeGrant, before) if is_mentorship(after) && before.is_none_or(is_mentorship) => {
             vec![Action::Assign]
@@ -37,6 +37,7 @@ fn needed_for_field(kind: EntityKind, field: &str, after: &Row) -> Action {
         (EntityKind::Visit, "status") if is_decided(after) => Action::Validate,
         (EntityKind::Employment, "verification" | "verified_by" | "verified_on") => Action::Verify,
         (EntityKind::Enterprise, "mentor_id") => Action::Assign,
+        (EntityKind::ReportingPeriod, "state" | "locked_by" | "locked_at" | "unlock_reason") => Action::Lock,
         _ => Action::Update,
     }
 }

@@ -58,6 +58,8 @@ const USERS: &[EntityKind] = &[EntityKind::User];
 const GRANTS: &[EntityKind] = &[EntityKind::ScopeGrant];
 const CONFLICTS: &[EntityKind] = &[EntityKind::Conflict];
 const HELD: &[EntityKind] = &[EntityKind::HeldItem];
+const PERIODS: &[EntityKind] = &[EntityKind::ReportingPeriod];
+const ADJUSTMENTS: &[EntityKind] = &[EntityKind::LateAdjustment];
 
 const M: Role = Role::Mentor;
 const C: Role = Role::Coordinator;
@@ -128,6 +130,16 @@ const EXPECTED: &[Line] = &[
     (HELD, Action::Read, &[C, O, A, D], &[M, T]),
     (HELD, Action::Export, &[A], &[]),
     (HELD, Action::Resolve, &[C, O], &[]),
+    (PERIODS, Action::Read, &[M, C, T, O, E, N, A, D], &[]),
+    (PERIODS, Action::Aggregate, &[C, O, N, A], &[]),
+    (PERIODS, Action::Export, &[A], &[]),
+    (PERIODS, Action::Create, &[D], &[]),
+    (PERIODS, Action::Update, &[D], &[]),
+    (PERIODS, Action::Delete, &[D], &[]),
+    (PERIODS, Action::Lock, &[O], &[]),
+    (ADJUSTMENTS, Action::Read, &[C, O, A, D], &[M]),
+    (ADJUSTMENTS, Action::Aggregate, &[C, O, N, A], &[]),
+    (ADJUSTMENTS, Action::Export, &[A], &[]),
 ];
 
 /// How far a permission is expected to reach.

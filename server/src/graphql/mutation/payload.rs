@@ -62,6 +62,7 @@ fn unsuitable(argument: &str) -> UserError {
     let (code, message) = match argument {
         "mentorId" => ("MENTOR_UNKNOWN", "This user is not a mentor at work. Choose another one."),
         "conflictId" => ("CONFLICT_SETTLED", "This conflict is settled or holds no other value. Read it again."),
+        "periodId" => ("PERIOD_STATE", "The period is in that state already. Read it again."),
         _ => ("MUTATION_ID_REUSED", "This `clientMutationId` was used for another change. Make a new one."),
     };
     UserError { path: input_path(argument.to_owned()), ..plain("ValidationFailed", code, message) }

@@ -1,7 +1,7 @@
 //! The verbs: their names, their input, and the operation that they stand for.
 
 use async_graphql::Value as Given;
-use sync_protocol::entity::EntityKind;
+use sync_protocol::entity::{EntityKind, HeldContent};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
 use uuid::Uuid;
@@ -111,7 +111,56 @@ pub(super) const VERBS: &[Verb] = &[
             Ok(Operation::ResolveConflict { conflict: id(input, "conflictId")?, takes_other })
         },
     },
+    Verb {
+        name: "lockPeriod",
+        doc: "Locks a reporting period: nothing that is dated into it changes any more. Field work that comes later \
+              is held.",
+        returns: EntityKind::ReportingPeriod,
+        input: &[("periodId", "ID!", "The period.")],
+        read: |input| Ok(Operation::LockPeriod { period: id(input, "periodId")? }),
+    },
+    Verb {
+        name: "unlockPeriod",
+        doc: "Unlocks a reporting period. Field work that waited for it takes effect.",
+        returns: EntityKind::ReportingPeriod,
+        input: &[("periodId", "ID!", "The period."), ("reason", "String!", "Why it is needed.")],
+        read: |input| {
+            let reason = required(input, "reason")?.to_owned();
+            Ok(Operation::UnlockPeriod { period: id(input, "periodId")?, reason })
+        },
+    },
+    Verb {
+        name: "approveHeld",
+        doc: "Lets held work take effect, corrected if need be. Work that is dated into a locked period is booked to \
+              the next open one as a late adjustment. What the author recorded is kept as it was.",
+        returns: EntityKind::HeldItem,
+        input: &[
+            ("heldItemId", "ID!", "The held item."),
+            ("note", "String", "What there is to say about it."),
+            ("correction", "JSON", "Fields to put right first, by their names in `content`."),
+        ],
+        read: approve_held,
+    },
+    Verb {
+        name: "returnHeld",
+        doc: "Gives held work back to its author, who finds it on the device, editable, with the reason.",
+        returns: EntityKind::HeldItem,
+        input: &[("heldItemId", "ID!", "The held item."), ("reason", "String!", "What has to be mended.")],
+        read: |input| {
+            let reason = required(input, "reason")?.to_owned();
+            Ok(Operation::ReturnHeld { item: id(input, "heldItemId")?, reason })
+        },
+    },
 ];
+
+fn approve_held(input: &Named) -> Result<Operation, Fault> {
+    let note = given(input, "note").and_then(text).map(str::to_owned);
+    let correction = given(input, "correction").cloned().map(|given| {
+        let json = given.into_json().ok().and_then(|json| serde_json::from_value::<HeldContent>(json).ok());
+        json.ok_or_else(|| bad_input("`correction` is not an object of fields and values."))
+    });
+    Ok(Operation::ApproveHeld { item: id(input, "heldItemId")?, note, correction: correction.transpose()? })
+}
 
 fn plan_visit(input: &Named) -> Result<Operation, Fault> {
     let enterprise = id(input, "enterpriseId")?;

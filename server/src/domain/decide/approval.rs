@@ -1,0 +1,206 @@
+//! Held work that is decided again: because what it waited for came, or because a person says so.
+
+use sync_protocol::code::HeldState;
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row};
+use sync_protocol::id::{HeldItemId, UserId};
+use sync_protocol::message::MessageKey;
+use sync_protocol::mutation::Mutation;
+use sync_protocol::rule::{self, Violation};
+use sync_protocol::wire::{MutationResult, Outcome};
+
+use super::{Decider, HeldOutcome, Source, Verdict};
+use crate::domain::load::Judged;
+use crate::domain::traces;
+use crate::domain::viewer::Viewer;
+use crate::store::mutations::{HeldMutation, Outbox};
+
+/// That a person lets held work take effect.
+pub(super) struct Approval {
+    /// The held item.
+    pub(super) item: HeldItemId,
+    /// The outbox that the work came from.
+    pub(super) outbox: Outbox,
+    /// Who approves.
+    pub(super) by: UserId,
+}
+
+/// A held mutation, and on whose behalf it is decided again.
+type Waiting<'v> = (&'v Viewer, HeldMutation, Mutation);
+
+impl<'b> Decider<'b> {
+    fn author(&self, mutation: &Mutation) -> Option<&'b Viewer> {
+        let own = self.batch.viewer;
+        if mutation.author.0 == own.user_id { Some(own) } else { self.authors.get(&mutation.author.0) }
+    }
+
+    /// Applies what was held, in any order: one may be the parent of another. Each is judged by the permissions of
+    /// its own author; what belongs to nobody who may still sign in stays held.
+    pub(super) fn release_all(&mut self, held: Vec<(HeldMutation, Mutation)>) {
+        let settled: Vec<_> = self.released.iter().map(|outcome| outcome.held.held_item_id).collect();
+        let open = held.into_iter().filter(|(held, _)| !settled.contains(&held.held_item_id));
+        let known: Vec<Waiting<'b>> =
+            open.filter_map(|(held, mutation)| Some((self.author(&mutation)?, held, mutation))).collect();
+        let mut waiting: Vec<&[Waiting<'b>]> = known.chunk_by(are_one_group).collect();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|group| !self.release(group));
+            if waiting.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Decides held mutations again, together or not at all. While something else is missing, they wait for that.
+    fn release(&mut self, group: &[Waiting<'_>]) -> bool {
+        let saved = (group.len() > 1).then(|| self.save());
+        let decide = |(viewer, held, mutation): &Waiting<'_>| {
+            self.decide_mutation(mutation, &Source::of_held(held, viewer))
+        };
+        let verdicts: Vec<Verdict> = group.iter().map(decide).collect();
+        let failed = verdicts.iter().position(|verdict| !verdict.is_written());
+        if let (Some(_), Some(saved)) = (failed, saved) {
+            self.restore(saved);
+        }
+        self.is_verbatim = false;
+        let decisive = |at: usize| &verdicts[failed.unwrap_or(at)];
+        if let Some(Verdict::Held(hold)) = failed.map(|at| &verdicts[at]) {
+            let changed = group.iter().filter(|(_, held, _)| held.waits_for_id != hold.waits_for);
+            for (_, held, _) in changed {
+                self.rewrite_item(held, |item| {
+                    (item.waits_for_id, item.reason_code) = (hold.waits_for, hold.code.to_owned());
+                });
+            }
+            return false;
+        }
+        for (at, (_, held, mutation)) in group.iter().enumerate() {
+            self.settle(held, mutation, decisive(at), |_| {});
+        }
+        true
+    }
+
+    /// Carries out what a person decided about a held change.
+    pub(super) fn judge(
+        &mut self,
+        decision: &Mutation,
+        before: Option<&Row>,
+        mut after: Row,
+        source: &Source<'_>,
+    ) -> Verdict {
+        if let Err(violation) = self.check_rules(decision, before, &mut after, source) {
+            return Verdict::refused(violation);
+        }
+        let group = self.loaded.judged.get(&decision.row_id).cloned().unwrap_or_default();
+        let Ok(item) = HeldItem::from_row(&after) else { return Verdict::review() };
+        if group.is_empty() {
+            return Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldDecided));
+        }
+        match item.state {
+            HeldState::Applied => self.approve(&item, &group, source),
+            _ => self.send_back(&item, &group, source),
+        }
+    }
+
+    /// Lets held work take effect, with the group that it belongs to.
+    fn approve(&mut self, item: &HeldItem, group: &[Judged], source: &Source<'_>) -> Verdict {
+        let saved = self.save();
+        let mut written = Vec::with_capacity(group.len());
+        for judged in group {
+            match self.approve_one(item, judged, source) {
+                Ok(applied) => written.push(applied),
+                Err(refusal) => {
+                    self.restore(saved);
+                    return refusal;
+                }
+            }
+        }
+        for (judged, (mutation, verdict)) in group.iter().zip(&written) {
+            let decided = decided_by(item, source);
+            self.settle(&judged.held, mutation, verdict, decided);
+        }
+        Verdict::Applied
+    }
+
+    fn approve_one(&mut self, item: &HeldItem, judged: &Judged, source: &Source<'_>) -> Result<(Mutation, Verdict), Verdict> {
+        let Some(original) = &judged.mutation else {
+            return Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldUnreadable)));
+        };
+        let is_asked_for = judged.held.held_item_id == item.id.0;
+        let correction = item.correction.as_ref().filter(|_| is_asked_for);
+        let mutation = traces::corrected(original, correction).map_err(Verdict::refused)?;
+        let (item, outbox, by) = (HeldItemId(judged.held.held_item_id), judged.held.outbox, UserId(source.viewer.user_id));
+        let approval = Approval { item, outbox, by };
+        // What nobody who may still sign in did takes effect on the authority of who approves.
+        let viewer = self.author(&mutation).unwrap_or(self.batch.viewer);
+        let again = Source { approval: Some(&approval), ..Source::of_held(&judged.held, viewer) };
+        match self.decide_mutation(&mutation, &again) {
+            Verdict::Held(_) => {
+                Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldStillWaiting)))
+            }
+            rejected @ Verdict::Rejected { .. } => Err(rejected),
+            verdict => Ok((mutation, verdict)),
+        }
+    }
+
+    /// Gives held work back to its author, who finds it on the device, editable, with the reason.
+    fn send_back(&mut self, item: &HeldItem, group: &[Judged], source: &Source<'_>) -> Verdict {
+        let reason = item.decision_note.clone().unwrap_or_default();
+        for judged in group {
+            let result = MutationResult {
+                no: judged.held.no,
+                outcome: Outcome::Rejected,
+                code: "RETURNED".to_owned(),
+                rule: None,
+                field: None,
+                message: Some(MessageKey::HeldReturned.code().to_owned()),
+                args: vec![("reason".to_owned(), reason.clone())],
+            };
+            self.settle_with(&judged.held, result, decided_by(item, source));
+        }
+        Verdict::Applied
+    }
+
+    /// Writes what became of a held mutation.
+    fn settle(&mut self, held: &HeldMutation, mutation: &Mutation, verdict: &Verdict, also: impl Fn(&mut HeldItem)) {
+        if let Verdict::Conflict(edits) = verdict {
+            self.trace_conflicts(mutation, edits, &held.outbox);
+        }
+        let result = self.conclude(held.no, verdict);
+        self.settle_with(held, result, also);
+    }
+
+    fn settle_with(&mut self, held: &HeldMutation, result: MutationResult, also: impl Fn(&mut HeldItem)) {
+        let now = self.batch.received_at;
+        self.rewrite_item(held, |item| {
+            traces::settle_item(item, &result, now);
+            also(item);
+        });
+        self.is_verbatim = false;
+        self.released.push(HeldOutcome { held: held.clone(), result });
+    }
+
+    /// Changes the row that shows a held mutation to people.
+    fn rewrite_item(&mut self, held: &HeldMutation, change: impl FnOnce(&mut HeldItem)) {
+        let key = (EntityKind::HeldItem, held.held_item_id);
+        let slot = self.slot(key);
+        let Some(mut item) = slot.now.as_ref().and_then(|row| HeldItem::from_row(row).ok()) else { return };
+        change(&mut item);
+        self.put(key, slot, Some(item.to_row()));
+    }
+}
+
+/// Says on a held item who decided, and what that person said and changed.
+fn decided_by(decision: &HeldItem, source: &Source<'_>) -> impl Fn(&mut HeldItem) + use<> {
+    let by = UserId(source.viewer.user_id);
+    let (asked, note, correction) = (decision.id, decision.decision_note.clone(), decision.correction.clone());
+    move |item| {
+        item.decided_by = Some(by);
+        item.decision_note.clone_from(&note);
+        if item.id == asked {
+            item.correction.clone_from(&correction);
+        }
+    }
+}
+
+fn are_one_group((_, held_a, a): &Waiting<'_>, (_, held_b, b): &Waiting<'_>) -> bool {
+    held_a.outbox == held_b.outbox && a.group.is_some() && a.group == b.group
+}
