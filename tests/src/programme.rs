@@ -7,9 +7,11 @@ use server::app::App;
 use server::auth::{NewAccount, Secret};
 use server::store::{Db, Tx, rows};
 use sync_protocol::code::{self, *};
-use sync_protocol::entity::{Enterprise, Entity, EntityKind, Form, I18n, Programme, Row, ScopeGrant, User};
-use sync_protocol::id::{EnterpriseId, FormId, ProgrammeId, ScopeGrantId, UserId};
-use sync_protocol::time::Timestamp;
+use sync_protocol::entity::{
+    Enterprise, Entity, EntityKind, Form, I18n, Programme, Question, ReportingPeriod, Row, ScopeGrant, User,
+};
+use sync_protocol::id::{EnterpriseId, FormId, ProgrammeId, QuestionId, ReportingPeriodId, ScopeGrantId, UserId};
+use sync_protocol::time::{Date, Timestamp};
 use uuid::Uuid;
 
 use crate::sample::day;
@@ -25,6 +27,8 @@ pub const ANA: UserId = UserId(Uuid::from_u128(0xb001));
 pub const RADU: UserId = UserId(Uuid::from_u128(0xb002));
 /// The coordinator.
 pub const CARMEN: UserId = UserId(Uuid::from_u128(0xb003));
+/// The monitoring officer, once [`load_officer`] has been called.
+pub const OFFICER: UserId = UserId(Uuid::from_u128(0xb004));
 /// The three enterprises.
 pub const ENTERPRISES: [EnterpriseId; 3] = [
     EnterpriseId(Uuid::from_u128(0xc001)),
@@ -80,6 +84,51 @@ pub async fn load(app: &App) {
         password: Secret::new(PASSWORD.to_owned()),
     });
     app.auth.ensure_accounts(&accounts).await.unwrap();
+}
+
+/// Adds the monitoring officer, who locks reporting periods.
+pub async fn load_officer(app: &App) {
+    import(&app.office, &[user(OFFICER, Role::MonitoringOfficer)]).await;
+    let account = NewAccount {
+        user_id: OFFICER.0,
+        programme_id: PROGRAMME,
+        email: email(OFFICER),
+        password: Secret::new(PASSWORD.to_owned()),
+    };
+    app.auth.ensure_accounts(&[account]).await.unwrap();
+}
+
+/// Returns the one question of the form.
+pub fn question() -> Question {
+    Question {
+        id: QuestionId(Uuid::from_u128(0xd101)),
+        form_id: FORM,
+        code: "G01".to_owned(),
+        position: 1,
+        text: text("Sediul este deschis?"),
+        answer_type: AnswerType::Bool,
+        options: Vec::new(),
+        asked_if: None,
+        repeat_over: None,
+        is_required: true,
+        min_value: None,
+        max_value: None,
+    }
+}
+
+/// Returns an open reporting period.
+pub fn period(at: u128, from_on: Date, until_on: Date) -> ReportingPeriod {
+    ReportingPeriod {
+        id: ReportingPeriodId(Uuid::from_u128(0xe000 + at)),
+        code: format!("T{at}"),
+        from_on,
+        until_on,
+        due_on: None,
+        state: PeriodState::Open,
+        locked_by: None,
+        locked_at: None,
+        unlock_reason: None,
+    }
 }
 
 /// Writes rows as an import does, in one transaction.

@@ -1,17 +1,18 @@
 //! Changes that the server kept: what became of them arrives as rows.
 
 use sync_protocol::code::HeldState;
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{EntityKind, HeldAnswer, Row};
 use sync_protocol::rows::Rows;
-use sync_protocol::value::Value;
+use sync_protocol::value::{FieldValue as _, Value};
 
 use super::Inner;
-use super::change::ChangeState;
+use super::change::{Answer, ChangeState};
 use super::outbox::RowKey;
 use crate::error::Result;
 
 impl Inner {
-    /// Returns the held changes that the server has applied meanwhile. Those that it returned become rejected.
+    /// Returns the held changes that the server has applied meanwhile. Those that it returned become rejected, with
+    /// the reason.
     pub(super) fn apply_held_items(&mut self, rows: &[Rows], touched: &mut Vec<RowKey>) -> Result<Vec<u64>> {
         let items = rows.iter().filter(|rows| rows.kind == Some(EntityKind::HeldItem));
         let mut applied = Vec::new();
@@ -23,7 +24,8 @@ impl Inner {
             if state == HeldState::Applied {
                 applied.push(position);
             } else {
-                self.outbox.set_state(position, ChangeState::Rejected, None)?;
+                let answer = answer_of(&item.row);
+                self.outbox.set_state(position, ChangeState::Rejected, answer.as_ref())?;
                 self.overlay.set_state(position, ChangeState::Rejected, 0);
             }
         }
@@ -40,4 +42,11 @@ impl Inner {
         let is_decided = matches!(state, HeldState::Applied | HeldState::Returned);
         (is_ours && is_decided).then_some((self.outbox.offset + *number as u64, state))
     }
+}
+
+/// Returns why a change was returned.
+fn answer_of(item: &Row) -> Option<Answer> {
+    let HeldAnswer { code, rule, field, message, args } =
+        HeldAnswer::from_value(item.get(EntityKind::HeldItem.def(), "answer"))?;
+    Some(Answer { code, rule, field, message, args })
 }

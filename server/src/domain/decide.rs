@@ -390,14 +390,14 @@ impl Decider<'_> {
         let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
         // Both sides, or moving a row would leak it.
         let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
-        let at = source.captured_at(mutation);
-        let may = |viewer: &Viewer, scope| {
+        let may = |viewer: &Viewer, scope, at| {
             let decide = |action: &Action| policy::decide(viewer, *action, mutation.kind, scope, at);
             actions.iter().all(|action| decide(action).is_allowed())
         };
+        let at = source.captured_at(mutation);
         // Who approves held work may let it take effect where its author could not.
-        let is_allowed =
-            |scope| may(source.viewer, scope) || (source.approval.is_some() && may(self.batch.viewer, scope));
+        let may_approver = |scope| source.approval.is_some() && may(self.batch.viewer, scope, self.batch.received_at);
+        let is_allowed = |scope| may(source.viewer, scope, at) || may_approver(scope);
         if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
     }
 

@@ -139,7 +139,9 @@ fn content(mutation: &Mutation) -> HeldContent {
     let fields = mutation.kind.def().fields;
     let told = mutation.patch.iter().filter_map(|(at, value)| Some((fields.get(*at)?, value)));
     HeldContent(
-        told.filter(|(field, _)| !field.special).map(|(field, value)| (field.name.to_owned(), value.to_json())).collect(),
+        told.filter(|(field, _)| !field.special)
+            .map(|(field, value)| (field.name.to_owned(), value.to_json()))
+            .collect(),
     )
 }
 

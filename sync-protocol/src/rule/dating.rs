@@ -41,7 +41,9 @@ pub fn dates(
                 both().for_each(|row| add(date(row.get(FollowUpAction::DEF, "done_on"))));
             }
         }
-        EntityKind::MonthlyJobStatus => add(both().last().and_then(|row| date(row.get(MonthlyJobStatus::DEF, "month_on")))),
+        EntityKind::MonthlyJobStatus => {
+            add(both().last().and_then(|row| date(row.get(MonthlyJobStatus::DEF, "month_on"))))
+        }
         EntityKind::Employment => {
             for field in ["start_on", "end_on"] {
                 if changes(kind, before, after, field) {
@@ -99,7 +101,10 @@ mod tests {
         let started = visit.actual_start_at.unwrap();
         let moved = Visit { actual_start_at: Some(Timestamp(started.0 + 86_400_000)), ..visit.clone() };
         let none = Related::new();
-        assert_eq!(days(Some(&visit), Some(&moved), &none), [started.date(), started.date().plus_days(1)].map(|d| d.to_string()));
+        assert_eq!(
+            days(Some(&visit), Some(&moved), &none),
+            [started.date(), started.date().plus_days(1)].map(|d| d.to_string())
+        );
         let related = Related::new().with_row(EntityKind::Visit, visit.to_row());
         assert_eq!(days(None, Some(&fixture::finding()), &related), [started.date().to_string()]);
         assert!(days(None, Some(&fixture::finding()), &none).is_empty());

@@ -53,9 +53,8 @@ impl<'b> Decider<'b> {
     /// Decides held mutations again, together or not at all. While something else is missing, they wait for that.
     fn release(&mut self, group: &[Waiting<'_>]) -> bool {
         let saved = (group.len() > 1).then(|| self.save());
-        let decide = |(viewer, held, mutation): &Waiting<'_>| {
-            self.decide_mutation(mutation, &Source::of_held(held, viewer))
-        };
+        let decide =
+            |(viewer, held, mutation): &Waiting<'_>| self.decide_mutation(mutation, &Source::of_held(held, viewer));
         let verdicts: Vec<Verdict> = group.iter().map(decide).collect();
         let failed = verdicts.iter().position(|verdict| !verdict.is_written());
         if let (Some(_), Some(saved)) = (failed, saved) {
@@ -120,14 +119,20 @@ impl<'b> Decider<'b> {
         Verdict::Applied
     }
 
-    fn approve_one(&mut self, item: &HeldItem, judged: &Judged, source: &Source<'_>) -> Result<(Mutation, Verdict), Verdict> {
+    fn approve_one(
+        &mut self,
+        item: &HeldItem,
+        judged: &Judged,
+        source: &Source<'_>,
+    ) -> Result<(Mutation, Verdict), Verdict> {
         let Some(original) = &judged.mutation else {
             return Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldUnreadable)));
         };
         let is_asked_for = judged.held.held_item_id == item.id.0;
         let correction = item.correction.as_ref().filter(|_| is_asked_for);
         let mutation = traces::corrected(original, correction).map_err(Verdict::refused)?;
-        let (item, outbox, by) = (HeldItemId(judged.held.held_item_id), judged.held.outbox, UserId(source.viewer.user_id));
+        let (item, outbox, by) =
+            (HeldItemId(judged.held.held_item_id), judged.held.outbox, UserId(source.viewer.user_id));
         let approval = Approval { item, outbox, by };
         // What nobody who may still sign in did takes effect on the authority of who approves.
         let viewer = self.author(&mutation).unwrap_or(self.batch.viewer);

@@ -43,10 +43,15 @@ const SCALARS: &[Scalar] = &[
 ];
 
 fn scalar(name: &str, doc: &str, is_valid: fn(&str) -> bool) -> MetaType {
+    let is_document = name == "JSON";
     MetaType::Scalar {
         name: name.to_owned(),
         description: Some(doc.to_owned()),
-        is_valid: Some(Arc::new(move |value: &Value| matches!(value, Value::String(text) if is_valid(text)))),
+        is_valid: Some(Arc::new(move |value: &Value| match value {
+            Value::String(text) => is_valid(text),
+            Value::Object(_) => is_document,
+            _ => false,
+        })),
         visible: None,
         inaccessible: false,
         tags: Vec::new(),
