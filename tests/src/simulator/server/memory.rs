@@ -11,9 +11,10 @@ use server::store::rows::StoredRow;
 use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
 use sync_protocol::code::HeldState;
 use sync_protocol::cursor::{Cursor, Position};
-use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row, ScopeGrant, User};
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, ReportingPeriod, Row, ScopeGrant, User};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::VersionedRow;
+use sync_protocol::time::Date;
 use uuid::Uuid;
 
 use super::state::{Kept, OutboxKey, Seal, State, Touch, outbox_key};
@@ -281,6 +282,32 @@ impl WriteTx for MemoryTx {
         Ok(held.into_iter().map(|(_, held)| held).collect())
     }
 
+    async fn held_between(&mut self, outbox: &Outbox, first: u64, last: u64) -> Answer<Vec<HeldMutation>> {
+        self.store.call().await;
+        let items =
+            rows_of(&self.state, outbox.programme, EntityKind::HeldItem).filter_map(|row| HeldItem::from_row(row).ok());
+        let is_held = |item: &HeldItem| {
+            let of_outbox = (item.device_id.0, item.incarnation) == (outbox.device, outbox.incarnation);
+            of_outbox && item.state == HeldState::Held && (first..=last).contains(&(item.mutation_no as u64))
+        };
+        let held = items.filter(is_held).filter_map(|item| held_mutation(&self.state, outbox.programme, &item));
+        let mut held: Vec<HeldMutation> = held.map(|(_, held)| held).collect();
+        held.sort_by_key(|held| held.no);
+        Ok(held)
+    }
+
+    async fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> Answer<Vec<Row>> {
+        self.store.call().await;
+        let rows = rows_of(&self.state, programme, EntityKind::ReportingPeriod);
+        let periods = rows.filter_map(|row| ReportingPeriod::from_row(row).ok());
+        let mut periods: Vec<ReportingPeriod> = periods.collect();
+        if !periods.iter().any(|period| period.from_on <= until && period.until_on >= from) {
+            return Ok(Vec::new());
+        }
+        periods.sort_by_key(|period| (period.from_on, period.id));
+        Ok(periods.iter().map(ReportingPeriod::to_row).collect())
+    }
+
     async fn target_of(&mut self, outbox: &Outbox) -> Answer<Option<(EntityKind, Uuid)>> {
         self.store.call().await;
         let kept = self.state.mutations.get(&(outbox_key(outbox), 1));
@@ -380,6 +407,7 @@ impl Work {
         for (outbox, no, outcome, result, seq) in self.settled {
             if let Some(kept) = state.mutations.get_mut(&(outbox, no)) {
                 (kept.record.outcome, kept.record.result, kept.applied_seq) = (outcome, result, Some(seq));
+                state.release(outbox, no, seq);
             }
         }
     }
@@ -478,6 +506,7 @@ fn held_mutation(
         held_item_id: item.id.0,
         waits_for_id: item.waits_for_id,
         held_at: item.held_at,
+        clock_offset_ms: i64::from(item.clock_offset_s.unwrap_or(0)) * 1_000,
     };
     Some((kept.record.received_at, held))
 }

@@ -37,6 +37,8 @@ pub struct State {
     pub contacts: BTreeMap<Uuid, DeviceContact>,
     /// The number of each push, by its outbox and first mutation.
     pushes: BTreeMap<(OutboxKey, u64), u64>,
+    /// What was held and then applied, by the commit that did.
+    releases: BTreeMap<(Uuid, u64), Vec<(OutboxKey, u64)>>,
     /// The places by scope, for paging.
     index: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
     /// Rows that left a scope.
@@ -227,14 +229,37 @@ impl State {
     pub fn changes_since(&self, key: Key, base: u64) -> Vec<FieldChange> {
         let change = |seq: u64, fields: Vec<String>| {
             let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
-            let Seal { actor, device, is_verbatim, .. } = seal;
-            FieldChange { row_id: key.2, seq, fields, device, actor, is_verbatim }
+            let released = self.released_in(key, seq);
+            FieldChange {
+                row_id: key.2,
+                seq,
+                fields,
+                device: released.map(|(device, _)| device).or(seal.device),
+                actor: released.map(|(_, author)| author).or(seal.actor),
+                is_verbatim: seal.is_verbatim,
+            }
         };
         let created = self.places.get(&key).map(|place| (place.created_seq, Vec::new()));
         let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.fields.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
         all.into_iter().map(|(seq, fields)| change(seq, fields)).collect()
+    }
+
+    /// Returns the device and the author of what was held and then applied to a row by a commit: it is their change,
+    /// whoever released it.
+    fn released_in(&self, key: Key, seq: u64) -> Option<(Uuid, Uuid)> {
+        let commit = self.releases.get(&(key.0, seq))?;
+        let kept = commit.iter().filter_map(|of| self.mutations.get(of).map(|kept| (of.0.1, kept)));
+        let first = kept
+            .filter(|(_, kept)| kept.record.row_id == key.2)
+            .min_by_key(|(_, kept)| (kept.record.received_at, kept.record.no));
+        first.map(|(device, kept)| (device, kept.record.author_id))
+    }
+
+    /// Notes that a commit applied a mutation that was held.
+    pub fn release(&mut self, outbox: OutboxKey, no: u64, seq: u64) {
+        self.releases.entry((outbox.0, seq)).or_default().push((outbox, no));
     }
 
     /// Returns the seal of the push that a mutation came with.
