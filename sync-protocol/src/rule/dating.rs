@@ -36,13 +36,13 @@ pub fn dates(
         EntityKind::FollowUpAction if before.is_none() || after.is_none() => {
             add(day_of_visit(kind, both().last(), related));
         }
-        EntityKind::FollowUpAction => {
-            if changes(kind, before, after, "done_on") || changes(kind, before, after, "status") {
-                both().for_each(|row| add(date(row.get(FollowUpAction::DEF, "done_on"))));
-            }
+        EntityKind::FollowUpAction
+            if changes(kind, before, after, "done_on") || changes(kind, before, after, "status") =>
+        {
+            both().for_each(|row| add(date(row.get(FollowUpAction::DEF, "done_on"))));
         }
         EntityKind::MonthlyJobStatus => {
-            add(both().last().and_then(|row| date(row.get(MonthlyJobStatus::DEF, "month_on"))))
+            add(both().last().and_then(|row| date(row.get(MonthlyJobStatus::DEF, "month_on"))));
         }
         EntityKind::Employment => {
             for field in ["start_on", "end_on"] {
