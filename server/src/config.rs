@@ -147,6 +147,12 @@ pub struct Sync {
     pub max_frame_bytes: usize,
     /// The most bytes of a request, decompressed.
     pub max_request_bytes: usize,
+    /// The most bytes of bodies in memory, all requests together.
+    pub max_bodies_bytes: usize,
+    /// How long a device may be silent while it sends a body.
+    pub body_idle_timeout_ms: u64,
+    /// How long a device may take to send a body.
+    pub body_timeout_ms: u64,
     /// The most rows of a page.
     pub page_rows: usize,
     /// How many requests are worked on at once; never more than there are connections for them.

@@ -49,6 +49,16 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
     }
 
+    /// Returns the error for a request that is larger than allowed.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    }
+
+    /// Returns the error for an application that speaks a version which is no longer, or not yet, spoken here.
+    pub fn upgrade_required(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "UPGRADE_REQUIRED", message)
+    }
+
     /// Returns the error for a request that came too soon after others.
     pub fn rate_limited(retry_after_s: u32) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "Too many requests. Try again later.");
@@ -60,6 +70,14 @@ impl ApiError {
         let message = "The server is busy or cannot reach its database. Try again later.";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
         Self { retry_after_s: Some(RETRY_AFTER_S), cause: Some(cause.to_string().into()), ..error }
+    }
+
+    /// Returns the error for a request that may come back after a time that the server has chosen for it. It is
+    /// counted where it is chosen, and not logged one by one: there are thousands when they come at all.
+    pub fn come_back(after_ms: u64) -> Self {
+        let message = "The server is busy with other devices. Nothing is lost; come back after the time it names.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
+        Self { retry_after_s: Some(u32::try_from(after_ms.div_ceil(1_000)).unwrap_or(u32::MAX)), ..error }
     }
 
     /// Returns the error for a fault of ours. The caller does not see the cause.

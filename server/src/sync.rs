@@ -1,14 +1,16 @@
 //! The door for devices: `POST /sync/v1`, frames in and frames out.
 //!
-//! [`routes`] checks who asks, [`request`] reads what was sent, [`session`] answers it, [`pull`] sends what the
+//! [`admission`] says who comes in and when the others come back, [`routes`] checks who asks, [`request`] reads what was sent, [`session`] answers it, [`pull`] sends what the
 //! device lacks. Sessions share a [`Desk`], over any [`SyncStore`](crate::store::SyncStore).
 
+mod admission;
 mod desk;
 mod pull;
 mod request;
 mod routes;
 mod session;
 
+pub use admission::{Door, Visitor};
 pub use desk::{Caller, Desk};
 pub use request::{FrameLimits, parse};
 pub use routes::{SyncState, routes};

@@ -5,7 +5,7 @@ mod cache;
 
 use std::net::SocketAddr;
 use std::sync::Once;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 use sync_protocol::cursor::scopes_hash;
@@ -168,24 +168,40 @@ impl Device {
         let request = request.bearer_auth(&self.token).header("content-type", MEDIA_TYPE).body(body);
         let Ok(response) = request.send().await else { return Answer::default() };
         let status = Some(response.status().as_u16());
+        let retry_after_s = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let mut reader = Reader::new(16 << 20);
         let mut chunks = response.bytes_stream();
         while let Some(Ok(chunk)) = chunks.next().await {
             reader.push(&chunk);
         }
         if status != Some(200) {
-            return Answer { status, messages: Vec::new() };
+            return Answer { status, retry_after_s, messages: Vec::new() };
         }
         let mut messages = Vec::new();
         while let Some(frame) = reader.next_frame().expect("the server sends frames") {
             messages.push(Message::read(&frame).expect("the server sends messages"));
         }
-        Answer { status, messages }
+        Answer { status, retry_after_s, messages }
     }
 
     /// Sends pushes and returns the answer; the device takes note of nothing.
     pub async fn send(&self, pushes: &[Push]) -> Answer {
         self.exchange(self.hello(), pushes).await
+    }
+
+    /// Sends pushes, and again when the server says so as long as it is too busy to let the device in.
+    pub async fn send_until_let_in(&self, pushes: &[Push]) -> Answer {
+        loop {
+            let answer = self.send(pushes).await;
+            match answer.retry_after_s {
+                Some(seconds) if answer.status == Some(503) => {
+                    // With a spread of its own, as the SDK has.
+                    let after_ms = seconds * 1_000 + (Uuid::new_v4().as_u128() % 1_000) as u64;
+                    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                }
+                _ => return answer,
+            }
+        }
     }
 
     /// Sends what is pending, takes note of what arrived, and returns it.

@@ -127,10 +127,12 @@ async fn pushes_of_one_device_at_the_same_time_take_effect_once() {
     record(&mut device, 32);
     // More than the server has connections: none may wait for another while it holds one.
     let pushes: Vec<Push> = (0..32).map(|n| device.push(1, n + 1)).collect();
-    let sent = pushes.iter().map(|push| device.send(std::slice::from_ref(push)));
+    let sent = pushes.iter().map(|push| device.send_until_let_in(std::slice::from_ref(push)));
     for answer in futures::future::join_all(sent).await {
         assert_eq!(answer.demand(), None);
     }
+    let refused = &server.app.metrics.sync.refusals.with_label_values(&["device"]);
+    assert!(refused.get() > 0, "one device took more than its places in the queue");
     assert_eq!(findings(&server).await, 31);
     assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM mutation").await, 32);
 }

@@ -196,7 +196,7 @@ fn answer(response: Response) -> Answer {
     while let Some(frame) = reader.next_frame().unwrap() {
         messages.push(Message::read(&frame).unwrap());
     }
-    Answer { status: Some(200), messages }
+    Answer { status: Some(200), retry_after_s: None, messages }
 }
 
 /// The messages without what is drawn at random on each side (epochs and the chain of the log) and without the

@@ -96,6 +96,8 @@ pub(crate) async fn refusal(response: reqwest::Response) -> Failure {
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => {
             Failure::Busy { after_ms: after.map_or(BUSY_MS, |seconds| seconds.saturating_mul(1_000)) }
         }
+        // The server waited long enough for the request: what was sent can be sent again.
+        (StatusCode::REQUEST_TIMEOUT, _) => Failure::Offline("the request took too long to send".to_owned()),
         // A network's own sign-in page may use this status, too, but does not know our document.
         (StatusCode::UNAUTHORIZED, Some(_)) => Failure::Unauthorised,
         (status, Some(document)) if status.is_client_error() => {
@@ -172,7 +174,13 @@ mod tests {
         let cases = [
             (response("401 Unauthorized", json, document), Failure::Unauthorised),
             (response("503 Service Unavailable", "retry-after: 7\r\n", ""), Failure::Busy { after_ms: 7_000 }),
+            (response("503 Service Unavailable", "retry-after: 95\r\n", document), Failure::Busy { after_ms: 95_000 }),
+            (response("429 Too Many Requests", "retry-after: 3\r\n", ""), Failure::Busy { after_ms: 3_000 }),
             (response("429 Too Many Requests", "", ""), Failure::Busy { after_ms: BUSY_MS }),
+            (
+                response("408 Request Timeout", json, document),
+                Failure::Offline("the request took too long to send".to_owned()),
+            ),
             (
                 response("400 Bad Request", json, document),
                 Failure::Fault { code: "CODE".to_owned(), message: "text".to_owned() },

@@ -1,7 +1,5 @@
 //! Sign-in over HTTP.
 
-mod refusal;
-
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,9 +11,8 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::{AuthError, AuthService, NewDevice, Secret, SignedIn};
+use crate::credentials::{of_body, refusal};
 use crate::world::SharedWorld;
-
-pub use refusal::refusal;
 
 /// No sign-in needs more, and an unknown sender gets no more.
 const BODY_LIMIT_BYTES: usize = 16 * 1_024;
@@ -29,12 +26,6 @@ pub fn routes<S: Clone + Send + Sync + 'static>(service: AuthService) -> Router<
         .route("/auth/logout", post(logout))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(service)
-}
-
-/// Returns the token of an `Authorization: Bearer …` header.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 #[derive(Deserialize)]
@@ -93,7 +84,7 @@ type Body<T> = Result<Json<T>, JsonRejection>;
 async fn login(State(service): State<AuthService>, headers: HeaderMap, body: Body<Login>) -> Response {
     let Json(login) = match body {
         Ok(body) => body,
-        Err(rejection) => return refusal::of_body(&rejection, "{email, password}", &headers),
+        Err(rejection) => return of_body(&rejection, "{email, password}", &headers),
     };
     answer(service.login(&login.email, &login.password).await, &service.world, &headers)
 }
@@ -102,7 +93,7 @@ async fn enrol(State(service): State<AuthService>, headers: HeaderMap, body: Bod
     const SHAPE: &str = "{email, password, device: {id, name, model, appVersion}}";
     let Json(Enrol { email, password, device }) = match body {
         Ok(body) => body,
-        Err(rejection) => return refusal::of_body(&rejection, SHAPE, &headers),
+        Err(rejection) => return of_body(&rejection, SHAPE, &headers),
     };
     let phone = NewDevice { id: device.id, name: device.name, model: device.model, app_version: device.app_version };
     answer(service.enrol(&email, &password, &phone).await, &service.world, &headers)
@@ -111,7 +102,7 @@ async fn enrol(State(service): State<AuthService>, headers: HeaderMap, body: Bod
 async fn refresh(State(service): State<AuthService>, headers: HeaderMap, body: Body<Refresh>) -> Response {
     let Json(refresh) = match body {
         Ok(body) => body,
-        Err(rejection) => return refusal::of_body(&rejection, "{refreshToken, deviceId?}", &headers),
+        Err(rejection) => return of_body(&rejection, "{refreshToken, deviceId?}", &headers),
     };
     answer(service.refresh(refresh.refresh_token.expose(), refresh.device_id).await, &service.world, &headers)
 }
@@ -119,7 +110,7 @@ async fn refresh(State(service): State<AuthService>, headers: HeaderMap, body: B
 async fn logout(State(service): State<AuthService>, headers: HeaderMap, body: Body<Logout>) -> Response {
     let Json(logout) = match body {
         Ok(body) => body,
-        Err(rejection) => return refusal::of_body(&rejection, "{refreshToken}", &headers),
+        Err(rejection) => return of_body(&rejection, "{refreshToken}", &headers),
     };
     match service.logout(logout.refresh_token.expose()).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -146,22 +137,4 @@ fn answer(outcome: Result<SignedIn, AuthError>, world: &SharedWorld, headers: &H
         device_id: signed_in.identity.device_id,
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bearer_reads_the_scheme_in_any_case_and_no_other_scheme() {
-        let token = |value: &str| {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-            bearer(&headers).map(str::to_owned)
-        };
-        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(token("bearer abc").as_deref(), Some("abc"));
-        assert_eq!(token("Basic abc"), None);
-        assert_eq!(token("abc"), None);
-        assert_eq!(bearer(&HeaderMap::new()), None);
-    }
 }

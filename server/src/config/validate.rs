@@ -23,6 +23,7 @@ impl Config {
             ("sync.max_frame_bytes", self.sync.max_frame_bytes),
             ("sync.page_rows", self.sync.page_rows),
             ("sync.concurrent_requests", self.sync.concurrent_requests),
+            ("sync.queued_requests", self.sync.queued_requests),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => refuse(format!("the setting `{key}` must be at least 1")),
@@ -39,6 +40,12 @@ impl Config {
                 self.graphql.max_page_rows,
             ),
             ("sync.max_frame_bytes", self.sync.max_frame_bytes, "sync.max_request_bytes", self.sync.max_request_bytes),
+            (
+                "sync.max_request_bytes",
+                self.sync.max_request_bytes,
+                "sync.max_bodies_bytes",
+                self.sync.max_bodies_bytes,
+            ),
         ];
         for (key, value, limit_key, limit) in not_above {
             if value > limit {

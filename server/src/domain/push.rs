@@ -40,6 +40,13 @@ pub struct Chained {
     incoming: Vec<Incoming>,
 }
 
+impl Chained {
+    /// Returns how many of the mutations have numbers up to `known_no`, which the server had before.
+    pub fn repeats(&self, known_no: u64) -> u64 {
+        (known_no + 1).saturating_sub(self.first_no).min(self.incoming.len() as u64)
+    }
+}
+
 /// Receives one push and commits it.
 pub async fn receive(
     store: &impl SyncStore,

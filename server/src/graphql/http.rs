@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::context::{RequestContext, Shared};
 use super::error::ErrorCode;
 use super::schema::{Schema, cost_budget, run, schema};
+use crate::credentials::bearer;
 use crate::domain::feed::Feed;
 use crate::store::query::load_viewer;
 use crate::store::{Db, StoreError};
@@ -111,8 +112,7 @@ impl Edge {
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Answer> {
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        let token = bearer(headers).map(str::to_owned);
         (self.state.authenticate)(token).await.map_err(|failure| match failure {
             AuthFailure::Unauthenticated => unauthenticated(),
             AuthFailure::Unavailable => unavailable(),

@@ -1,6 +1,7 @@
 //! What `/metrics` tells, in the Prometheus text format.
 
 mod process;
+mod signals;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use prometheus::{HistogramOpts, HistogramVec, Registry, TextEncoder};
 use crate::app::App;
 use crate::error::ApiError;
 
+pub use signals::SyncSignals;
+
 /// From an answer out of memory to the time-out of a GraphQL operation.
 const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -21,6 +24,8 @@ const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25
 pub struct Metrics {
     registry: Registry,
     requests: HistogramVec,
+    /// The measurements of sync.
+    pub sync: SyncSignals,
 }
 
 impl Default for Metrics {
@@ -37,7 +42,7 @@ impl Metrics {
             .expect("the name and the labels are valid");
         let registry = Registry::new();
         registry.register(Box::new(requests.clone())).expect("the registry is empty");
-        Self { registry, requests }
+        Self { sync: SyncSignals::registered(&registry), registry, requests }
     }
 
     /// Returns where other parts of the server register their measurements.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sync_protocol::wire::{Hello, Push};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::admission::{Door, Visitor};
 use super::session::{self, Session};
 use crate::domain::feed::Feed;
 use crate::domain::viewers::Viewers;
+use crate::ops::metrics::SyncSignals;
 use crate::store::SyncStore;
 use crate::world::SharedWorld;
 
@@ -35,19 +37,18 @@ pub struct Desk<S> {
     pub feed: Arc<Feed>,
     /// Rows of one page.
     pub page_rows: usize,
-    /// Places among the requests that are worked on, one for each connection to the database.
-    pub admission: Arc<Semaphore>,
+    /// The door: as many are worked on as there are connections to the database.
+    pub door: Arc<Door>,
+    /// What is measured.
+    pub signals: Arc<SyncSignals>,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
 }
 
 impl<S: SyncStore> Desk<S> {
     /// Answers one request to its end, through a channel that takes what is flushed.
-    ///
-    /// A closed admission answers nothing: the server is stopping.
     pub async fn answer(self: Arc<Self>, caller: Caller, hello: Hello, pushes: Vec<Push>, sender: mpsc::Sender<Bytes>) {
-        if let Ok(permit) = self.admission.clone().acquire_owned().await {
-            session::run(Session::new(self, caller, hello, sender, permit), pushes).await;
-        }
+        let turn = self.door.turn(Visitor { programme: caller.programme, device: hello.device.0 }).await;
+        session::run(Session::new(self, caller, hello, sender, turn), pushes).await;
     }
 }

@@ -120,10 +120,7 @@ impl<S: SyncStore> Sending<'_, S> {
         } else if let Some(last) = entries.last() {
             self.lanes.positions[0].1 = last.position;
         }
-        if !entries.is_empty() {
-            self.checkpoint().await?;
-        }
-        if is_last { Ok(snapshot) } else { self.reopen(snapshot).await }
+        if entries.is_empty() { Ok(snapshot) } else { self.checkpoint(snapshot).await }
     }
 
     /// Sends what happened in all scopes, until one snapshot holds nothing more.
@@ -136,8 +133,7 @@ impl<S: SyncStore> Sending<'_, S> {
             for (_, position) in &mut self.lanes.positions {
                 *position = last.position.max(*position);
             }
-            self.checkpoint().await?;
-            snapshot = self.reopen(snapshot).await?;
+            snapshot = self.checkpoint(snapshot).await?;
         }
         let cursor = Some(snapshot.head());
         snapshot.close().await?;
@@ -146,8 +142,10 @@ impl<S: SyncStore> Sending<'_, S> {
         Ok(())
     }
 
-    /// Says where the device stands now, so that it can go on from here, and sends the page.
-    async fn checkpoint(&mut self) -> Result<(), Stop> {
+    /// Says where the device stands now, so that it can go on from here, and sends the page. The next one comes out
+    /// of a new snapshot: none is held while a slow device receives.
+    async fn checkpoint(&mut self, snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
+        snapshot.close().await?;
         let checkpoint = Checkpoint {
             cursor: None,
             behind: self.lanes.positions.clone(),
@@ -155,12 +153,7 @@ impl<S: SyncStore> Sending<'_, S> {
             rows_expected: self.rows_expected,
         };
         self.session.say(&Message::Checkpoint(checkpoint));
-        self.session.flush().await
-    }
-
-    /// Takes a new snapshot: none is held while a slow device receives.
-    async fn reopen(&mut self, snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
-        snapshot.close().await?;
+        self.session.flush().await?;
         Ok(self.session.desk.store.snapshot(self.session.caller.programme).await?)
     }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::id::UserId;
-use sync_protocol::wire::{End, Fault, Hello, History, Message, PROTOCOL, Push, Welcome};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use sync_protocol::wire::{Demand, End, Fault, Hello, History, Message, PROTOCOL, Push, PushResult, Welcome};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
+use super::admission::{Visit, Visitor};
 use super::desk::{Caller, Desk};
 use super::pull;
 use crate::domain::push::{self, Chained, Sender};
@@ -20,8 +22,6 @@ use crate::store::{LogSnapshot, StoreError, SyncStore};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait for news.
 const MAX_WAIT_MS: u32 = 55_000;
-/// The device is told to come back after this when the server has trouble.
-const RETRY_AFTER_MS: u32 = 2_000;
 
 /// One request of one device.
 pub(super) struct Session<S> {
@@ -31,8 +31,8 @@ pub(super) struct Session<S> {
     /// Frames that were said and not yet sent.
     pub(super) out: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
-    /// The place among the requests that are worked on; given up while waiting for news.
-    permit: Option<OwnedSemaphorePermit>,
+    /// The turn among the requests that are worked on; given up while waiting for news or for a slow device.
+    turn: Option<Visit>,
 }
 
 /// Why a session ends early.
@@ -57,26 +57,58 @@ impl<S: SyncStore> Session<S> {
         caller: Caller,
         hello: Hello,
         sender: mpsc::Sender<Bytes>,
-        permit: OwnedSemaphorePermit,
+        turn: Visit,
     ) -> Self {
-        Self { desk, caller, hello, out: Vec::new(), sender, permit: Some(permit) }
+        Self { desk, caller, hello, out: Vec::new(), sender, turn: Some(turn) }
     }
 
     pub(super) fn say(&mut self, message: &Message) {
         message.write(&mut self.out);
     }
 
-    /// Sends what was said. Waits while the device is slow.
+    /// Sends what was said. While the device is slow, others get its turn: no connection may be held here.
     pub(super) async fn flush(&mut self) -> Result<(), Stop> {
         let bytes = Bytes::from(std::mem::take(&mut self.out));
-        self.sender.send(bytes).await.map_err(|_| Stop::Gone)
+        match self.sender.try_send(bytes) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Stop::Gone),
+            Err(TrySendError::Full(bytes)) => {
+                self.turn = None;
+                self.sender.send(bytes).await.map_err(|_| Stop::Gone)?;
+                self.take_turn().await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn take_turn(&mut self) {
+        self.turn = Some(self.desk.door.turn(self.visitor()).await);
+    }
+
+    fn visitor(&self) -> Visitor {
+        Visitor { programme: self.caller.programme, device: self.hello.device.0 }
     }
 
     /// Says what went wrong. The end comes last, as always: a device that has read it reads no further.
     fn fail(&mut self, code: &str, message: &str) {
         let (code, message) = (code.to_owned(), message.to_owned());
+        let retry_after_ms = self.desk.door.send_away(self.visitor(), "trouble").after_ms;
+        let retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
         self.say(&Message::Fault(Fault { code, message, request_id: String::new() }));
-        self.say(&Message::End(End { retry_after_ms: RETRY_AFTER_MS, more: false }));
+        self.say(&Message::End(End { retry_after_ms, more: false }));
+    }
+
+    /// Counts what the greeting says.
+    fn greeted(&self, welcome: &Welcome) {
+        let (hello, signals) = (&self.hello, &self.desk.signals);
+        signals.greeted(welcome.now.0 - hello.wall_clock.0, hello.outbox.pending, hello.outbox.oldest_ms);
+        if welcome.history == History::Other {
+            let reason = if hello.scope_count == 0 { "first" } else { "other_history" };
+            signals.refetches.with_label_values(&[reason]).inc();
+            tracing::info!(device = %hello.device, reason, "a device starts over");
+        } else if hello.scope_count == 0 {
+            signals.refetches.with_label_values(&["first"]).inc();
+        }
     }
 
     fn outbox(&self) -> Outbox {
@@ -92,6 +124,7 @@ pub(super) async fn run<S: SyncStore>(mut session: Session<S>, pushes: Vec<Push>
         Err(Stop::Gone) => return,
         Err(Stop::SignedOut) => session.fail("UNAUTHENTICATED", "This account may no longer sign in."),
         Err(Stop::Store(error)) => {
+            session.desk.signals.failures.inc();
             tracing::error!(device = %session.hello.device, error = %error, "sync failed");
             session.fail("UNAVAILABLE", "The server could not finish. Nothing is lost; come back later.");
         }
@@ -104,6 +137,7 @@ pub(super) async fn run<S: SyncStore>(mut session: Session<S>, pushes: Vec<Push>
 async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Result<bool, Stop> {
     let has_pushes = !pushes.is_empty();
     let mut opened = open(session).await?;
+    session.greeted(&opened.welcome);
     session.say(&Message::Welcome(opened.welcome.clone()));
     if has_pushes {
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
@@ -111,9 +145,10 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         // Decoded side by side, and while the database works on the one before.
         let chained: Vec<_> =
             pushes.into_iter().map(|push| tokio::task::spawn_blocking(|| push::chain(push))).collect();
+        let mut known_no = opened.welcome.last_no;
         for push in chained {
             let push = push.await.map_err(|_| Stop::Gone)?;
-            receive(session, &opened.viewer, &push).await?;
+            known_no = receive(session, &opened.viewer, &push, known_no).await?;
             // The device takes this result while the server works on the next push.
             session.flush().await?;
         }
@@ -121,12 +156,12 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
     }
     let is_idle = !has_pushes && opened.is_idle(&session.hello);
     if is_idle && session.hello.wait_ms > 0 {
-        session.flush().await?;
         let head = opened.welcome.head;
         opened.snapshot.close().await?;
-        session.permit = None;
+        session.flush().await?;
+        session.turn = None;
         wait_for_news(session, head).await?;
-        session.permit = session.desk.admission.clone().acquire_owned().await.ok();
+        session.take_turn().await;
         opened = open(session).await?;
     }
     let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
@@ -174,7 +209,13 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
     Ok(Opened { snapshot, viewer, welcome })
 }
 
-async fn receive<S: SyncStore>(session: &mut Session<S>, viewer: &Viewer, push: &Chained) -> Result<(), Stop> {
+/// Receives one push and returns the last number that the server has; it had `known_no` before.
+async fn receive<S: SyncStore>(
+    session: &mut Session<S>,
+    viewer: &Viewer,
+    push: &Chained,
+    known_no: u64,
+) -> Result<u64, Stop> {
     let received_at = session.desk.world.now();
     let sender = Sender {
         outbox: session.outbox(),
@@ -183,8 +224,25 @@ async fn receive<S: SyncStore>(session: &mut Session<S>, viewer: &Viewer, push: 
         clock_offset_ms: received_at.0 - session.hello.wall_clock.0,
     };
     let result = push::receive(&session.desk.store, &session.desk.feed, &sender, push).await?;
+    session.desk.signals.pushed(&result, push.repeats(known_no));
+    log_demand(session, &result);
+    let upto_no = result.upto_no;
     session.say(&Message::PushResult(result));
-    Ok(())
+    Ok(upto_no)
+}
+
+/// What should never happen is told by name, once for each time that it does.
+fn log_demand<S: SyncStore>(session: &Session<S>, result: &PushResult) {
+    let (device, incarnation) = (session.hello.device, session.hello.incarnation);
+    match result.demand {
+        Some(Demand::ResendFrom(no)) => {
+            tracing::warn!(%device, %incarnation, resend_from = no, "a push left a gap and was refused");
+        }
+        Some(Demand::NewIncarnation) => {
+            tracing::warn!(%device, %incarnation, last_no = result.upto_no, "an outbox is a copy or went back in time");
+        }
+        _ => {}
+    }
 }
 
 /// Waits until the programme moves beyond `head`, the time is up, or the server stops.

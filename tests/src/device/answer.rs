@@ -10,6 +10,8 @@ use uuid::Uuid;
 pub struct Answer {
     /// The HTTP status; `None` when there was no answer.
     pub status: Option<u16>,
+    /// After how many seconds a device that was not let in may come back.
+    pub retry_after_s: Option<u64>,
     /// The whole messages.
     pub messages: Vec<Message>,
 }

@@ -19,13 +19,14 @@ use server::domain::feed::Feed;
 use server::domain::office::{self, Reply, Request};
 use server::domain::operation::Operation;
 use server::domain::viewers::Viewers;
+use server::ops::metrics::SyncSignals;
 use server::store::{StoreError, SyncStore as _, WriteTx as _};
-use server::sync::{Caller, Desk, FrameLimits, parse};
+use server::sync::{Caller, Desk, Door, FrameLimits, parse};
 use server::world::SharedWorld;
 use sync_protocol::entity::{Entity, EntityKind};
 use sync_protocol::id::DeviceId;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -88,7 +89,7 @@ impl SimServer {
 
     fn on(store: MemoryStore, world: SharedWorld, page_rows: usize) -> Self {
         let desk = desk(&store, &world, page_rows);
-        let limits = FrameLimits { max_frame_bytes: 1 << 20, max_mutations: 2_000 };
+        let limits = FrameLimits { max_frame_bytes: 1 << 20, max_mutations: 2_000, max_bytes: 16 << 20 };
         Self { store, world, limits, page_rows, desk }
     }
 
@@ -188,13 +189,15 @@ fn helpers() -> &'static Runtime {
 }
 
 fn desk(store: &MemoryStore, world: &SharedWorld, page_rows: usize) -> Arc<Desk<MemoryStore>> {
+    let signals = Arc::new(SyncSignals::default());
     Arc::new(Desk {
         store: store.clone(),
         world: world.clone(),
         viewers: Viewers::default(),
         feed: Arc::new(Feed::default()),
         page_rows,
-        admission: Arc::new(Semaphore::new(1)),
+        door: Door::new(1, 64, Duration::from_secs(10), world.clone(), signals.clone()),
+        signals,
         stopping: CancellationToken::new(),
     })
 }

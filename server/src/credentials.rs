@@ -1,4 +1,4 @@
-//! A refusal as an HTTP response.
+//! What an HTTP request says of its sender, and the answer to a sender who is not let in. For every edge.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -22,6 +22,12 @@ struct RefusalBody<'r> {
     device_status: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'r str>,
+}
+
+/// Returns the token of an `Authorization: Bearer …` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Returns the response to a request that is refused. `headers` are the request's: its `x-request-id` is repeated.
@@ -53,7 +59,7 @@ pub fn refusal(error: &AuthError, headers: &HeaderMap) -> Response {
 }
 
 /// Returns the response to a body that could not be read. What was sent is not repeated: it may be a password.
-pub(super) fn of_body(rejection: &JsonRejection, shape: &str, headers: &HeaderMap) -> Response {
+pub(crate) fn of_body(rejection: &JsonRejection, shape: &str, headers: &HeaderMap) -> Response {
     let (status, message) = match rejection.status() {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request needs the content type application/json.")
@@ -86,5 +92,23 @@ fn status_of(error: &AuthError) -> StatusCode {
         AuthError::AccountLocked { .. } | AuthError::TooBusy => StatusCode::TOO_MANY_REQUESTS,
         AuthError::BadRequest { .. } => StatusCode::BAD_REQUEST,
         AuthError::Store(_) | AuthError::Internal(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_reads_the_scheme_in_any_case_and_no_other_scheme() {
+        let token = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(token("bearer abc").as_deref(), Some("abc"));
+        assert_eq!(token("Basic abc"), None);
+        assert_eq!(token("abc"), None);
+        assert_eq!(bearer(&HeaderMap::new()), None);
     }
 }

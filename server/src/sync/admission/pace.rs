@@ -1,0 +1,41 @@
+//! How fast requests are served, learnt from those that were.
+
+/// What is assumed before the first one. Too fast rather than too slow: who comes back too early is sent away
+/// once more with a better figure, while a server that waits for its devices has wasted the time.
+const FIRST_GUESS_MS: f64 = 5.0;
+/// How much the newest request counts for the pace of the moment, and for the usual one.
+const MOMENT: f64 = 1.0 / 32.0;
+const USUAL: f64 = 1.0 / 512.0;
+/// One device that receives much must not make the server look slow to thousands.
+const LONGEST_MS: f64 = 1_000.0;
+
+/// How long requests are worked on, on average.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    moment_ms: f64,
+    usual_ms: f64,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { moment_ms: FIRST_GUESS_MS, usual_ms: FIRST_GUESS_MS }
+    }
+
+    /// Learns that a request was worked on for so long.
+    pub(super) fn served(&mut self, held_ms: f64) {
+        let held_ms = held_ms.clamp(0.0, LONGEST_MS);
+        self.moment_ms += (held_ms - self.moment_ms) * MOMENT;
+        self.usual_ms += (held_ms - self.usual_ms) * USUAL;
+    }
+
+    /// Returns how long it takes until the next request is done, with `at_once` under way. The faster of the two:
+    /// a herd arrives when every connection is cold, and the server is slow only at first.
+    pub(super) fn gap_ms(&self, at_once: usize) -> f64 {
+        (self.moment_ms.min(self.usual_ms) / at_once.max(1) as f64).max(0.05)
+    }
+
+    /// The same, as slow as it may turn out.
+    pub(super) fn longest_gap_ms(&self, at_once: usize) -> f64 {
+        (self.moment_ms.max(self.usual_ms) / at_once.max(1) as f64).max(0.05)
+    }
+}
