@@ -169,6 +169,8 @@ pub enum ApiErrorKind {
     Usage,
     /// The network or the server is not there: everything local goes on.
     Offline,
+    /// Something else than the server answers, such as the sign-in page of a Wi-Fi: everything local goes on.
+    Intercepted,
     /// The person has to sign in: everything local goes on.
     NeedsSignIn,
     /// The key store is locked: try again when the device is unlocked.
@@ -189,6 +191,7 @@ impl ApiError {
             ApiErrorKind::NotFound => "NOT_FOUND",
             ApiErrorKind::Usage => "USAGE",
             ApiErrorKind::Offline => "OFFLINE",
+            ApiErrorKind::Intercepted => "INTERCEPTED",
             ApiErrorKind::NeedsSignIn => "NEEDS_SIGN_IN",
             ApiErrorKind::Locked => "LOCKED",
             ApiErrorKind::NeedsUpdate => "NEEDS_UPDATE",
@@ -199,7 +202,8 @@ impl ApiError {
 
     /// Returns whether the same call may succeed later without anyone doing anything.
     pub const fn retryable(&self) -> bool {
-        matches!(self.kind, ApiErrorKind::Offline | ApiErrorKind::Locked | ApiErrorKind::Cancelled)
+        use ApiErrorKind::{Cancelled, Intercepted, Locked, Offline};
+        matches!(self.kind, Offline | Intercepted | Locked | Cancelled)
     }
 }
 
@@ -216,6 +220,12 @@ impl From<Error> for ApiError {
                 tracing::info!(%error, "no sync");
                 "The server cannot be reached. What was recorded is kept and sent later.".to_owned()
             }
+            (_, ApiErrorKind::Intercepted) => {
+                tracing::warn!(%error, "no sync");
+                "Something else than the server answered, such as the sign-in page of a Wi-Fi. \
+                 What was recorded is kept and sent later."
+                    .to_owned()
+            }
             (_, ApiErrorKind::NeedsUpdate) => format!("Update the application: {error}."),
             _ => error.to_string(),
         };
@@ -229,7 +239,8 @@ fn kind_of(error: &Error) -> ApiErrorKind {
         Error::Refused(_) => ApiErrorKind::Refused,
         Error::NotFound { .. } => ApiErrorKind::NotFound,
         Error::Exists { .. } | Error::Usage(_) => ApiErrorKind::Usage,
-        Error::Network(_) | Error::NotOurServer(_) | Error::Busy { .. } => ApiErrorKind::Offline,
+        Error::Network(_) | Error::Busy { .. } => ApiErrorKind::Offline,
+        Error::NotOurServer(_) => ApiErrorKind::Intercepted,
         Error::NeedsSignIn | Error::WrongPassword => ApiErrorKind::NeedsSignIn,
         Error::Key(KeyError::Unavailable(_)) | Error::InUse(_) => ApiErrorKind::Locked,
         Error::NewerFile { .. } | Error::Fault { .. } | Error::Malformed(_) => ApiErrorKind::NeedsUpdate,

@@ -42,6 +42,7 @@ pub use open::{OpenReport, StoreOptions};
 pub use query::{Direction, Filter, Query};
 pub use read::{RowState, ShownRow, SyncStatus};
 pub use salvage::Salvaged;
+pub(crate) use session::REQUEST_BYTES;
 pub use session::{PushBytes, SyncView};
 pub use write::{AcceptAll, Lookup, Proposal, Validator, WriteBatch};
 

@@ -39,6 +39,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
+    /// Returns the error for bytes that the network has changed or cut: the same request may succeed when it is
+    /// sent again.
+    pub fn damaged(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, sync_protocol::wire::DAMAGED, message)
+    }
+
     /// Returns the error for a caller who is not logged in.
     pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)

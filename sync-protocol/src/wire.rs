@@ -21,6 +21,10 @@ pub const PROTOCOL: u16 = 1;
 /// The media type of both bodies.
 pub const MEDIA_TYPE: &str = "application/vnd.teren.sync";
 
+/// The code of a refusal of bytes that are not what was sent: the network has changed or cut them. Sending them again
+/// helps.
+pub const DAMAGED: &str = "DAMAGED";
+
 /// The first message of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {

@@ -8,7 +8,7 @@
 //! - [`Device`]: a device that speaks the protocol itself.
 //! - [`Phone`]: a device with the SDK, and [`Office`]: a person with a browser.
 //! - [`visit`]: a visit step by step on a phone.
-//! - [`Proxy`]: a network between the two that can be cut and measured.
+//! - [`Proxy`]: a network between the two that can be cut, measured and made as bad as a real one.
 //! - [`FaultDisk`]: a disk beneath the SDK's files that fails on demand.
 //! - [`storage`]: histories of a phone's files under fire.
 //! - [`state`]: what the server holds, asked of the database.
@@ -34,7 +34,7 @@ pub use device::{Answer, Cache, Device, now};
 pub use office::Office;
 pub use phone::Phone;
 pub use postgres::TestDb;
-pub use proxy::{Proxy, Way};
+pub use proxy::{Gate, Harm, Proxy, TWO_G_EDGE, Toxic, VILLAGE_WIFI, Way};
 pub use server_process::{Ended, ServerProcess, data_folder, get, program};
 pub use test_server::TestServer;
 pub use vfs::FaultDisk;

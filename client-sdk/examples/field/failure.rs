@@ -26,6 +26,7 @@ pub(crate) fn report(error: &anyhow::Error, locale: Locale) -> ExitCode {
     };
     match (&api.refusals[..], api.kind) {
         ([], ApiErrorKind::Offline) => eprintln!("{label}: {}", text(Key::Offline, locale)),
+        ([], ApiErrorKind::Intercepted) => eprintln!("{label}: {}", text(Key::Intercepted, locale)),
         ([], _) => eprintln!("{label}: {}", api.message),
         (refusals, _) => {
             for refusal in refusals {
@@ -37,7 +38,7 @@ pub(crate) fn report(error: &anyhow::Error, locale: Locale) -> ExitCode {
         eprintln!("{}: {hint}", text(Key::Hint, locale));
     }
     ExitCode::from(match api.kind {
-        ApiErrorKind::Offline => 3,
+        ApiErrorKind::Offline | ApiErrorKind::Intercepted => 3,
         ApiErrorKind::NeedsSignIn => 4,
         ApiErrorKind::Refused => 5,
         _ => 1,
@@ -48,6 +49,7 @@ fn hint(api: &ApiError, locale: Locale) -> Option<&'static str> {
     match api.kind {
         ApiErrorKind::Refused => Some(text(Key::HintRefused, locale)),
         ApiErrorKind::Offline => Some(text(Key::HintOffline, locale)),
+        ApiErrorKind::Intercepted => Some(text(Key::HintIntercepted, locale)),
         ApiErrorKind::NeedsSignIn => Some(text(Key::HintSignIn, locale)),
         _ => api.hint(),
     }

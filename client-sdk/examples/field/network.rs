@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use client_sdk::account::Enrolment;
-use client_sdk::sync::{Notice, Progress, SyncReport};
+use client_sdk::sync::{Failure, Notice, Progress, SyncReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
@@ -52,6 +52,7 @@ pub(crate) fn watch(session: &Session) -> Result<()> {
 fn tell_notice(session: &Session, notice: &Notice) {
     match notice {
         Notice::Complete => say!("✓ {}", session.text(Key::UpToDate)),
+        Notice::Waiting { failure: Failure::NotOurServer(_), .. } => say!("✗ {}", session.text(Key::Intercepted)),
         Notice::Waiting { after_ms, .. } => say!("… {} {}", session.text(Key::Waiting), show::duration(*after_ms)),
         Notice::NeedsSignIn => say!("✗ field enrol"),
         Notice::Received { .. } | Notice::Stopped => {}

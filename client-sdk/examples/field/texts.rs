@@ -29,8 +29,10 @@ texts! {
     Error "eroare" "error" "errore"
     Hint "ce puteți face" "what to do" "che cosa fare"
     Offline "Serverul nu răspunde. Tot ce ați înregistrat este păstrat și se trimite mai târziu." "The server cannot be reached. What you recorded is kept and sent later." "Il server non risponde. Ciò che ha registrato è conservato e sarà inviato più tardi."
+    Intercepted "A răspuns altcineva decât serverul, de exemplu pagina de conectare a unei rețele Wi-Fi. Tot ce ați înregistrat este păstrat și se trimite mai târziu." "Something else than the server answered, such as the sign-in page of a Wi-Fi. What you recorded is kept and sent later." "Ha risposto qualcosa di diverso dal server, ad esempio la pagina di accesso di un Wi-Fi. Ciò che ha registrato è conservato e sarà inviato più tardi."
     HintRefused "Corectați câmpurile numite și încercați din nou; acest pas nu a fost înregistrat." "Put the named fields right and try again; this step was not recorded." "Corregga i campi indicati e riprovi; questo passo non è stato registrato."
     HintOffline "Lucrați mai departe; sincronizați când aveți semnal." "Go on working; sync where there is a signal." "Continui a lavorare; sincronizzi quando c'è segnale."
+    HintIntercepted "Deschideți o pagină web ca să vă conectați la Wi-Fi sau opriți Wi-Fi-ul." "Open a web page to sign in to the Wi-Fi, or turn the Wi-Fi off." "Apra una pagina web per accedere al Wi-Fi oppure lo disattivi."
     HintSignIn "Înscrieți telefonul: field enrol --email ADRESA" "Enrol this device: field enrol --email ADDRESS" "Registri il dispositivo: field enrol --email INDIRIZZO"
     // Enrolment and sync.
     Password "Parola" "Password" "Password"

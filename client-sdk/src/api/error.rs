@@ -17,6 +17,7 @@ impl ApiError {
             ApiErrorKind::Refused => Some("Put the named fields right and try again; this step was not recorded."),
             ApiErrorKind::NotFound => Some("Sync, then look again; the record may have left your area."),
             ApiErrorKind::Offline => Some("Go on working; sync again where there is a signal."),
+            ApiErrorKind::Intercepted => Some("Open a web page to sign in to the Wi-Fi, or turn the Wi-Fi off."),
             ApiErrorKind::NeedsSignIn => Some("Enrol this device with your address and password."),
             ApiErrorKind::Locked => Some("Close the other program that uses the folder, or unlock the device."),
             ApiErrorKind::NeedsUpdate => Some("Install the newest version; what was recorded is kept."),

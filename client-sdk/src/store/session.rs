@@ -13,10 +13,13 @@ use crate::error::{Doing as _, Result};
 
 /// The most mutations of one push frame.
 const PUSH_MUTATIONS: usize = 1_000;
-/// The most bytes of one push frame.
-const PUSH_BYTES: usize = 1 << 20;
+/// The most bytes of the changes of one push frame. The server takes frames of 1 MiB, which hold a few bytes more
+/// for each change.
+const PUSH_BYTES: usize = (1 << 20) - (16 << 10);
 /// The most mutations of one request.
 const REQUEST_MUTATIONS: usize = 5_000;
+/// The most bytes of the changes of one request. A slow network gets less: see [`Store::pushes`].
+pub(crate) const REQUEST_BYTES: usize = 4 << 20;
 
 /// Where the device stands, as the sync machine needs to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,30 +78,31 @@ impl Store {
         })
     }
 
-    /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes in all. A group
-    /// is never cut, so that the server can apply it whole.
+    /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes or 4 MiB in all.
+    /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let inner = self.inner.lock();
-        pushes_after(&inner.outbox, inner.outbox.acked)
+        pushes_after(&inner.outbox, inner.outbox.acked, REQUEST_BYTES)
     }
 
-    /// Returns the bytes of what to push in the next request: `ready` ones when they still are what comes next.
-    pub fn push_bytes(&self, ready: Option<PushBytes>) -> Result<PushBytes> {
+    /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
+    /// ones when they still are what comes next.
+    pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
         let inner = self.inner.lock();
         let outbox = &inner.outbox;
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, outbox.acked) => Ok(ready),
-            _ => PushBytes::after(outbox, outbox.acked),
+            _ => PushBytes::after(outbox, outbox.acked, budget_bytes),
         }
     }
 
     /// Makes the bytes of what comes after a request that is under way, `None` when nothing does. Nothing that was
     /// recorded changes, so that they hold unless the numbering does.
-    pub fn push_bytes_after(&self, request: &PushBytes) -> Result<Option<PushBytes>> {
+    pub fn push_bytes_after(&self, request: &PushBytes, budget_bytes: usize) -> Result<Option<PushBytes>> {
         let inner = self.inner.lock();
         let outbox = &inner.outbox;
         let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
-        is_more.then(|| PushBytes::after(outbox, request.upto)).transpose()
+        is_more.then(|| PushBytes::after(outbox, request.upto, budget_bytes)).transpose()
     }
 }
 
@@ -115,8 +119,8 @@ pub struct PushBytes {
 }
 
 impl PushBytes {
-    fn after(outbox: &Outbox, after: u64) -> Result<Self> {
-        let pushes = pushes_after(outbox, after)?;
+    fn after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Self> {
+        let pushes = pushes_after(outbox, after, budget_bytes)?;
         let count: usize = pushes.iter().map(|push| push.mutations.len()).sum();
         let mut frames = Vec::new();
         pushes.into_iter().for_each(|push| Message::Push(push).write(&mut frames));
@@ -124,20 +128,22 @@ impl PushBytes {
     }
 }
 
-fn pushes_after(outbox: &Outbox, after: u64) -> Result<Vec<Push>> {
+fn pushes_after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Vec<Push>> {
     let Some(mut prev_hash) = outbox.hash_at(after)? else { return Ok(Vec::new()) };
     let mut rest = outgoing(outbox, after)?;
     let mut first_no = outbox.number(after) + 1;
     let mut pushes = Vec::new();
-    let mut left = REQUEST_MUTATIONS;
-    while !rest.is_empty() && left > 0 {
-        let more = rest.split_off(frame_length(&rest));
+    let (mut left, mut left_bytes) = (REQUEST_MUTATIONS, budget_bytes);
+    while !rest.is_empty() && left > 0 && left_bytes > 0 {
+        let more = rest.split_off(frame_length(&rest, left_bytes.min(PUSH_BYTES)));
         let last_hash = rest.last().map_or(prev_hash, |change| change.hash);
         let mutations: Vec<Vec<u8>> = rest.into_iter().map(|change| change.payload).collect();
         let count = mutations.len();
         pushes.push(Push { first_no, prev_hash, mutations });
         (first_no, prev_hash) = (first_no + count as u64, last_hash);
         left = left.saturating_sub(count);
+        left_bytes =
+            left_bytes.saturating_sub(pushes.last().map_or(0, |push| push.mutations.iter().map(Vec::len).sum()));
         rest = more;
     }
     Ok(pushes)
@@ -154,12 +160,12 @@ fn outgoing(outbox: &Outbox, after: u64) -> Result<Vec<Outgoing>> {
     rows.and_then(Iterator::collect).doing("read the outbox")
 }
 
-/// Returns how many changes go into the next frame. A group larger than a frame gets a frame of its own.
-fn frame_length(changes: &[Outgoing]) -> usize {
+/// Returns how many changes go into the next frame. A group or change larger than a frame gets a frame of its own.
+fn frame_length(changes: &[Outgoing], limit_bytes: usize) -> usize {
     let mut bytes = 0;
     let fits = changes.iter().take(PUSH_MUTATIONS).take_while(|change| {
         bytes += change.payload.len();
-        bytes <= PUSH_BYTES
+        bytes <= limit_bytes
     });
     let length = fits.count().max(1);
     let cuts_group =
@@ -179,12 +185,12 @@ mod tests {
 
     #[test]
     fn a_frame_ends_at_its_limits_and_never_inside_a_group() {
-        assert_eq!(frame_length(&changes(&[None; 1_200])), 1_000);
+        assert_eq!(frame_length(&changes(&[None; 1_200]), PUSH_BYTES), 1_000);
         let mut groups = vec![None; 998];
         groups.extend([Some(1); 5]);
-        assert_eq!(frame_length(&changes(&groups)), 998);
-        assert_eq!(frame_length(&changes(&[Some(1); 1_100])), 1_100);
+        assert_eq!(frame_length(&changes(&groups), PUSH_BYTES), 998);
+        assert_eq!(frame_length(&changes(&[Some(1); 1_100]), PUSH_BYTES), 1_100);
         let large = (0..3).map(|_| Outgoing { group: None, hash: ChainHash::START, payload: vec![0; 600_000] });
-        assert_eq!(frame_length(&large.collect::<Vec<_>>()), 1);
+        assert_eq!(frame_length(&large.collect::<Vec<_>>(), PUSH_BYTES), 1);
     }
 }

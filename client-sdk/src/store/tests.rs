@@ -209,17 +209,21 @@ fn pushes_made_ahead_are_sent_only_while_they_are_what_comes_next() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     store.write(|batch| (1..=6_000).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
-    let first = store.push_bytes(None).unwrap();
-    let ahead = || store.push_bytes_after(&first).unwrap().unwrap();
+    let first = store.push_bytes(None, REQUEST_BYTES).unwrap();
+    let ahead = || store.push_bytes_after(&first, REQUEST_BYTES).unwrap().unwrap();
     let (stale, fresh) = (ahead(), ahead());
-    assert_eq!(store.push_bytes(Some(stale)).unwrap().frames, first.frames, "nothing is acknowledged yet");
+    assert_eq!(
+        store.push_bytes(Some(stale), REQUEST_BYTES).unwrap().frames,
+        first.frames,
+        "nothing is acknowledged yet"
+    );
     store.apply_result(&answer_upto(&store, 5_000)).unwrap();
-    let expected = store.push_bytes(None).unwrap().frames;
+    let expected = store.push_bytes(None, REQUEST_BYTES).unwrap().frames;
     assert_ne!(expected, first.frames);
-    assert_eq!(store.push_bytes(Some(fresh)).unwrap().frames, expected);
-    let other = store.push_bytes(None).unwrap();
+    assert_eq!(store.push_bytes(Some(fresh), REQUEST_BYTES).unwrap().frames, expected);
+    let other = store.push_bytes(None, REQUEST_BYTES).unwrap();
     store.new_incarnation().unwrap();
-    assert_ne!(store.push_bytes(Some(other)).unwrap().frames, expected, "the numbers are others now");
+    assert_ne!(store.push_bytes(Some(other), REQUEST_BYTES).unwrap().frames, expected, "the numbers are others now");
 }
 
 /// The answer to the first `upto` of the changes that wait.

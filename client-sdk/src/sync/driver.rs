@@ -1,5 +1,6 @@
 //! Does what the machine says: one request at a time, the network and the store side by side.
 
+mod pace;
 mod session;
 
 use std::future::Future;
@@ -10,6 +11,7 @@ use super::transport::{TokenKeeper, Transport};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
+use pace::Pace;
 use session::{Next, Session};
 
 /// The largest frame that is accepted, before and after decompression.
@@ -72,6 +74,7 @@ pub struct Syncer {
     wait_ms: u32,
     session: tokio::sync::Mutex<()>,
     wake: tokio::sync::Notify,
+    pace: Pace,
 }
 
 impl Syncer {
@@ -92,6 +95,7 @@ impl Syncer {
             wait_ms,
             session: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
+            pace: Pace::new(),
         }
     }
 
@@ -135,15 +139,32 @@ impl Syncer {
                 () = &mut cancel => return Ok(()),
                 outcome = session.step(next) => outcome?,
                 _ = recorded.wait_for(|version| *version != seen), if next.yields_to_a_push() => Some(Event::Recorded),
-                () = self.wake.notified(), if next.yields_to_a_wake() => Some(Event::Wake),
+                () = self.woken(next) => Some(Event::Wake),
             };
             if let Some(event) = event {
+                if event == Event::Wake && matches!(next, Next::Request { .. }) {
+                    let failure = Failure::Offline("the network came back without the request".to_owned());
+                    session.handle(Event::Failed(failure)).await?;
+                }
                 session.handle(event).await?;
             }
         }
     }
 
-    /// Ends a pause of [`Syncer::run_connected`]: the network is back, the person has signed in.
+    /// Waits for a wake that the next step gives way to: a pause does, and a request that the network may have
+    /// forgotten.
+    async fn woken(&self, next: Next) {
+        loop {
+            self.wake.notified().await;
+            let is_request = matches!(next, Next::Request { .. });
+            if next.yields_to_a_wake() || is_request && self.pace.is_silent(self.store.world().uptime_ms()) {
+                return;
+            }
+        }
+    }
+
+    /// Ends a pause of [`Syncer::run_connected`]: the network is back, the person has signed in. A request of which
+    /// nothing was heard for some seconds is made anew.
     pub fn wake(&self) {
         self.wake.notify_one();
     }

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
-use sync_protocol::wire::MEDIA_TYPE;
+use sync_protocol::wire::{DAMAGED, MEDIA_TYPE};
 
 use super::machine::Failure;
 use super::transport::{Exchange, Response, Transport};
@@ -100,6 +100,7 @@ pub(crate) async fn refusal(response: reqwest::Response) -> Failure {
         (StatusCode::REQUEST_TIMEOUT, _) => Failure::Offline("the request took too long to send".to_owned()),
         // A network's own sign-in page may use this status, too, but does not know our document.
         (StatusCode::UNAUTHORIZED, Some(_)) => Failure::Unauthorised,
+        (_, Some(document)) if document.code == DAMAGED => Failure::Offline(document.message),
         (status, Some(document)) if status.is_client_error() => {
             Failure::Fault { code: document.code, message: document.message }
         }
@@ -184,6 +185,10 @@ mod tests {
             (
                 response("400 Bad Request", json, document),
                 Failure::Fault { code: "CODE".to_owned(), message: "text".to_owned() },
+            ),
+            (
+                response("400 Bad Request", json, &document.replace("CODE", DAMAGED)),
+                Failure::Offline("text".to_owned()),
             ),
         ];
         for (answer, expected) in cases {

@@ -19,12 +19,13 @@ pub struct FrameLimits {
 /// Reads a body: a hello and then pushes, whole or not at all.
 pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), ApiError> {
     let bad = |message: String| ApiError::bad_request(message);
+    let damaged = |message: String| ApiError::damaged(message);
     let mut reader = Reader::new(limits.max_frame_bytes);
     reader.push(bytes);
     let mut hello = None;
     let mut pushes = Vec::new();
     let mut unpacked_bytes = 0;
-    while let Some(frame) = reader.next_frame().map_err(|error| bad(error.to_string()))? {
+    while let Some(frame) = reader.next_frame().map_err(|error| damaged(error.to_string()))? {
         unpacked_bytes += frame.payload.len();
         if unpacked_bytes > limits.max_bytes {
             return Err(ApiError::too_large(format!(
@@ -48,6 +49,6 @@ pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), A
     }
     match hello {
         Some(hello) if reader.is_empty() => Ok((hello, pushes)),
-        _ => Err(bad("The request is not complete.".to_owned())),
+        _ => Err(damaged("The request is not complete.".to_owned())),
     }
 }

@@ -116,10 +116,20 @@ impl<'s> Session<'s> {
             }
             Err(failure) => Some(Event::Failed(failure)),
         };
+        match &event {
+            Some(Event::Failed(Failure::Offline(_))) if push => self.syncer.pace.failed(),
+            Some(Event::Ended) if push => self.syncer.pace.succeeded(),
+            _ => {}
+        }
         match event {
             Some(event) => self.handle(event).await,
             None => Ok(()),
         }
+    }
+
+    /// Notes a sign of the server.
+    fn heard(&self) {
+        self.syncer.pace.heard(self.syncer.store.world().uptime_ms());
     }
 
     async fn exchange(&mut self, push: bool, wait_ms: u32) -> Result<Result<Response, Failure>> {
@@ -129,6 +139,7 @@ impl<'s> Session<'s> {
         let body = self.body(push, wait_ms).await?;
         self.report.requests += 1;
         self.report.bytes_sent += body.len() as u64;
+        self.heard();
         Ok(self.syncer.transport.exchange(Exchange { access_token: tokens.access, body }).await)
     }
 
@@ -139,17 +150,18 @@ impl<'s> Session<'s> {
             None => None,
         };
         let app = self.syncer.app.clone();
+        let budget_bytes = self.syncer.pace.budget_bytes();
         let (body, pushed) = on_thread(&self.syncer.store, move |store| {
             let mut body = Vec::new();
             Message::Hello(store.hello(&app, wait_ms)?).write(&mut body);
-            let pushed = if push { Some(store.push_bytes(ready)?) } else { None };
+            let pushed = if push { Some(store.push_bytes(ready, budget_bytes)?) } else { None };
             body.extend(pushed.iter().flat_map(|pushed| &pushed.frames));
             Ok((body, pushed))
         })
         .await?;
         if let Some(pushed) = pushed {
             let store = Arc::clone(&self.syncer.store);
-            self.prepared = Some(tokio::task::spawn_blocking(move || store.push_bytes_after(&pushed)));
+            self.prepared = Some(tokio::task::spawn_blocking(move || store.push_bytes_after(&pushed, budget_bytes)));
         }
         Ok(body)
     }
@@ -164,6 +176,7 @@ impl<'s> Session<'s> {
                 Err(failure) => return Ok(Some(Event::Failed(failure))),
             };
             self.report.bytes_received += chunk.len() as u64;
+            self.heard();
             reader.push(&chunk);
             loop {
                 let message = match reader.next_frame().and_then(|frame| frame.map(|f| Message::read(&f)).transpose()) {

@@ -1,0 +1,78 @@
+//! How much a request carries, and when it counts as forgotten: what the network of the last minutes allows.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::store::REQUEST_BYTES;
+
+/// The least that a request carries, before compression: a few seconds of the slowest network.
+const LEAST_BYTES: usize = 32 << 10;
+/// A request of which nothing was heard for so long is given up when the network comes back: it went out through
+/// one that is gone.
+const SILENT_MS: u64 = 5_000;
+
+/// The pace of a syncer. It outlives a sync, so that the next one does not fail by the same size.
+#[derive(Debug)]
+pub(super) struct Pace {
+    budget_bytes: AtomicUsize,
+    /// The uptime of the last sign of the server, or of the start of the request.
+    heard_ms: AtomicU64,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { budget_bytes: AtomicUsize::new(REQUEST_BYTES), heard_ms: AtomicU64::new(0) }
+    }
+
+    /// Returns how many bytes of changes the next request carries, before compression.
+    pub(super) fn budget_bytes(&self) -> usize {
+        self.budget_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A request did not get through: the next one is half as large. One that is too large for its network would
+    /// otherwise fail for ever, and bring nothing over.
+    pub(super) fn failed(&self) {
+        self.budget_bytes.store((self.budget_bytes() / 2).max(LEAST_BYTES), Ordering::Relaxed);
+    }
+
+    /// A request got through.
+    pub(super) fn succeeded(&self) {
+        self.budget_bytes.store((self.budget_bytes() * 2).min(REQUEST_BYTES), Ordering::Relaxed);
+    }
+
+    /// A request was started, or something of its answer arrived.
+    pub(super) fn heard(&self, uptime_ms: u64) {
+        self.heard_ms.store(uptime_ms, Ordering::Relaxed);
+    }
+
+    /// Whether nothing was heard for so long that the network may have forgotten the request.
+    pub(super) fn is_silent(&self, uptime_ms: u64) -> bool {
+        uptime_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed)) >= SILENT_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shrinks_with_failures_and_grows_again() {
+        let pace = Pace::new();
+        assert_eq!(pace.budget_bytes(), REQUEST_BYTES);
+        (0..3).for_each(|_| pace.failed());
+        assert_eq!(pace.budget_bytes(), REQUEST_BYTES / 8);
+        (0..20).for_each(|_| pace.failed());
+        assert_eq!(pace.budget_bytes(), LEAST_BYTES);
+        (0..20).for_each(|_| pace.succeeded());
+        assert_eq!(pace.budget_bytes(), REQUEST_BYTES);
+    }
+
+    #[test]
+    fn a_request_is_silent_only_some_time_after_the_last_sign() {
+        let pace = Pace::new();
+        pace.heard(10_000);
+        assert!(!pace.is_silent(10_000 + SILENT_MS - 1));
+        assert!(pace.is_silent(10_000 + SILENT_MS));
+        pace.heard(16_000);
+        assert!(!pace.is_silent(16_001));
+    }
+}
