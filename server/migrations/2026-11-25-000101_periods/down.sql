@@ -14,4 +14,5 @@ BEGIN
         EXECUTE format('DROP FUNCTION sync_insert_%1$s(); DROP FUNCTION sync_update_%1$s(); DROP FUNCTION sync_delete_%1$s()', name);
     END LOOP;
 END $$;
-DROP FUNCTION sync_track(integer, text, text);
+-- A later migration makes it anew and drops it.
+DROP FUNCTION IF EXISTS sync_track(integer, text, text);
