@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{AuthLimits, AuthService};
 use crate::config::{self, Config};
 use crate::domain::feed::Feed;
+use crate::domain::fleet::Fleet;
 use crate::ops::metrics::Metrics;
 use crate::store::{Db, StoreError};
 use crate::world::SharedWorld;
@@ -29,6 +30,8 @@ pub struct App {
     pub auth: AuthService,
     /// News of programmes.
     pub feed: Arc<Feed>,
+    /// What devices said of themselves.
+    pub fleet: Arc<Fleet>,
     /// What `/metrics` tells.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server begins to stop. A handler that waits for news ends its wait then.
@@ -45,6 +48,7 @@ impl App {
         Ok(Self {
             auth: AuthService::new(office.clone(), world.clone(), auth_limits(&config.auth)),
             feed: Arc::default(),
+            fleet: Arc::default(),
             world,
             office,
             sync: Db::new(url, database.sync_connections, wait)?,

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::store::Db;
 use crate::world::SharedWorld;
 
-pub use crate::store::accounts::device::DeviceStatus;
+pub use crate::store::accounts::device::{DeviceStatus, StatusChange};
 pub use accounts::NewAccount;
 pub use error::AuthError;
 pub use password::PasswordCost;

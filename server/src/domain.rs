@@ -1,6 +1,7 @@
 //! The rules of the programme and the one write path.
 
 pub mod feed;
+pub mod fleet;
 pub mod office;
 pub mod operation;
 pub mod policy;

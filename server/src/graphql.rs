@@ -10,6 +10,7 @@ mod cursor;
 mod error;
 mod execute;
 mod filter;
+mod fleet;
 mod http;
 mod limits;
 mod mutation;
@@ -23,5 +24,5 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use http::{AuthFailure, Authenticate, Caller, GraphqlState, routes};
+pub use http::{AuthFailure, Authenticate, Block, BlockDevice, Caller, GraphqlState, routes};
 pub use schema::sdl;

@@ -11,10 +11,10 @@ use futures::FutureExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::auth::{self, AuthError, AuthService};
+use crate::auth::{self, AuthError, AuthService, DeviceStatus, StatusChange};
 use crate::config::Environment;
 use crate::error::ApiError;
-use crate::graphql::{self, AuthFailure, Authenticate, Caller, GraphqlState};
+use crate::graphql::{self, AuthFailure, Authenticate, BlockDevice, Caller, GraphqlState};
 use crate::ops::{error_document, health, metrics, observe, request_id, security_headers};
 use crate::sync::{self, SyncState};
 
@@ -53,6 +53,9 @@ fn doors(app: &App) -> Router<App> {
         world: app.world.clone(),
         authenticate: authenticate(&app.auth),
         feed: app.feed.clone(),
+        fleet: app.fleet.clone(),
+        signals: app.metrics.sync.clone(),
+        block_device: block_device(&app.auth),
         development: app.config.environment == Environment::Development,
     };
     Router::new()
@@ -69,6 +72,20 @@ fn authenticate(auth: &AuthService) -> Authenticate {
         async move {
             let identity = auth.authenticate(token.as_deref().unwrap_or_default()).await.map_err(auth_failure)?;
             Ok(Caller { user_id: identity.user_id, programme_id: identity.programme_id })
+        }
+        .boxed()
+    })
+}
+
+/// Lets the GraphQL door block a device.
+fn block_device(auth: &AuthService) -> BlockDevice {
+    let auth = auth.clone();
+    Arc::new(move |block| {
+        let auth = auth.clone();
+        let status = if block.wipes { DeviceStatus::WipeRequested } else { DeviceStatus::Revoked };
+        async move {
+            let setting = StatusChange { status, by: block.by, reason: block.reason };
+            auth.set_device_status(block.programme_id, block.device_id, setting).await.map_err(auth_failure)
         }
         .boxed()
     })

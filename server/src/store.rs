@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod database;
+pub mod fleet;
 pub mod log;
 pub mod migrate;
 pub mod mutations;

@@ -72,6 +72,16 @@ pub struct OutboxSummary {
     /// The age of the oldest pending change.
     #[serde(default)]
     pub oldest_ms: u64,
+    /// Changes that were saved out of a damaged outbox; left out when there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub salvaged: u32,
+    /// Changes that could not be saved out of one; left out when there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Mutations in the order of their numbers.

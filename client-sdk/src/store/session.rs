@@ -72,7 +72,7 @@ impl Store {
             scopes_hash: scopes_hash(&scopes),
             scope_count: scopes.len() as u32,
             behind: inner.behind()?,
-            outbox: OutboxSummary { pending: pending as u32, rejected, oldest_ms },
+            outbox: OutboxSummary { pending: pending as u32, rejected, oldest_ms, ..OutboxSummary::default() },
             wall_clock: now,
             wait_ms,
         })

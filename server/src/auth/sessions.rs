@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::rotation::{self, Decision};
 use super::token::{Token, random_key};
-use super::{AuthError, AuthService, DeviceStatus, Identity, Secret, SignedIn};
+use super::{AuthError, AuthService, DeviceStatus, Identity, Secret, SignedIn, StatusChange};
 use crate::store::accounts::session::{self, RefreshState, RevokeReason, Session, SessionsOf};
 use crate::store::accounts::{self, Account, device};
 use crate::store::{Conn, Tx};
@@ -66,12 +66,12 @@ impl AuthService {
         &self,
         programme_id: Uuid,
         device_id: Uuid,
-        status: DeviceStatus,
+        change: StatusChange,
     ) -> Result<bool, AuthError> {
+        let now = self.world.now();
         let mut tx = self.db.conn().await?.write_tx().await?;
-        let found = device::set_status(&mut tx, programme_id, device_id, status).await?;
-        if found && status != DeviceStatus::Active {
-            let now = self.world.now();
+        let found = device::set_status(&mut tx, programme_id, device_id, &change, now).await?;
+        if found && change.status != DeviceStatus::Active {
             session::revoke(&mut tx, SessionsOf::Device(device_id), RevokeReason::DeviceRevoked, now).await?;
         }
         tx.commit().await?;

@@ -8,10 +8,15 @@ use std::sync::Arc;
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
-use super::{AuthError, AuthLimits, AuthService, DeviceStatus, NewAccount, PasswordCost, Secret};
+use super::{AuthError, AuthLimits, AuthService, DeviceStatus, NewAccount, PasswordCost, Secret, StatusChange};
 use bench::{Bench, EMAIL, PASSWORD, PROGRAMME, USER, new_account, phone};
 
 const DAY_MS: i64 = super::DAY_MS;
+
+/// A status as someone in the office sets it.
+fn set(status: DeviceStatus) -> StatusChange {
+    StatusChange { status, by: USER, reason: "lost".to_owned() }
+}
 
 #[tokio::test]
 async fn a_right_password_signs_in_whatever_the_case_of_the_email() {
@@ -188,11 +193,11 @@ async fn a_blocked_device_is_refused_at_its_next_request_on_every_path() {
     let signed_in = bench.enrol().await;
     let device_id = phone().id;
     bench.auth.authenticate(signed_in.access_token.expose()).await.unwrap();
-    assert!(!bench.auth.set_device_status(Uuid::nil(), device_id, DeviceStatus::Revoked).await.unwrap());
+    assert!(!bench.auth.set_device_status(Uuid::nil(), device_id, set(DeviceStatus::Revoked)).await.unwrap());
     bench.auth.authenticate(signed_in.access_token.expose()).await.unwrap();
 
     for blocked in [DeviceStatus::Suspended, DeviceStatus::Revoked, DeviceStatus::WipeRequested, DeviceStatus::Wiped] {
-        assert!(bench.auth.set_device_status(PROGRAMME, device_id, blocked).await.unwrap());
+        assert!(bench.auth.set_device_status(PROGRAMME, device_id, set(blocked)).await.unwrap());
         let refusals = [
             bench.auth.authenticate(signed_in.access_token.expose()).await.map(drop).unwrap_err(),
             bench.refresh(&signed_in.refresh_token).await.map(drop).unwrap_err(),
@@ -203,7 +208,7 @@ async fn a_blocked_device_is_refused_at_its_next_request_on_every_path() {
         }
     }
 
-    bench.auth.set_device_status(PROGRAMME, device_id, DeviceStatus::Active).await.unwrap();
+    bench.auth.set_device_status(PROGRAMME, device_id, set(DeviceStatus::Active)).await.unwrap();
     let error = bench.auth.authenticate(signed_in.access_token.expose()).await.unwrap_err();
     assert!(matches!(error, AuthError::SessionRevoked), "an old session stays ended: {error:?}");
     bench.enrol().await;
@@ -215,7 +220,7 @@ async fn a_device_is_blocked_by_another_server_within_the_cache_time() {
     let other_server = AuthService::new(bench.db.clone(), bench.world.clone(), bench::limits());
     let signed_in = bench.enrol().await;
     bench.auth.authenticate(signed_in.access_token.expose()).await.unwrap();
-    other_server.set_device_status(PROGRAMME, phone().id, DeviceStatus::Revoked).await.unwrap();
+    other_server.set_device_status(PROGRAMME, phone().id, set(DeviceStatus::Revoked)).await.unwrap();
     bench.world.advance_ms(10_000);
     let error = bench.auth.authenticate(signed_in.access_token.expose()).await.unwrap_err();
     assert!(matches!(error, AuthError::DeviceRevoked { .. }), "{error:?}");
@@ -295,7 +300,7 @@ async fn refusals_cost_no_connection() {
     assert_eq!(bench.db.usage(), (1, 1), "after made-up refresh tokens");
 
     bench.enrol().await;
-    bench.auth.set_device_status(PROGRAMME, phone().id, DeviceStatus::Revoked).await.unwrap();
+    bench.auth.set_device_status(PROGRAMME, phone().id, set(DeviceStatus::Revoked)).await.unwrap();
     bench.auth.enrol(EMAIL, &Secret::new(PASSWORD), &phone()).await.unwrap_err();
     assert_eq!(bench.db.usage(), (1, 1), "after the enrolment of a blocked phone");
 }

@@ -11,6 +11,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::viewer::Viewer;
+use crate::store::fleet::DeviceAccess;
 
 mod matrix;
 mod needed;
@@ -174,6 +175,20 @@ pub fn reachable(viewer: &Viewer, action: Action, kind: EntityKind, at: Timestam
 /// Returns the filter with which the store reads rows of `kind` for the viewer.
 pub fn access(viewer: &Viewer, kind: EntityKind, at: Timestamp) -> Access {
     Access { programme_id: viewer.programme_id, kind, rows: readable(viewer, kind, at) }
+}
+
+/// Returns whose devices the viewer may see; `None` for nobody's.
+pub fn devices(viewer: &Viewer) -> Option<DeviceAccess> {
+    match matrix::devices(viewer.role).reach(Action::Read) {
+        Reach::All => Some(DeviceAccess::All),
+        Reach::Own => Some(DeviceAccess::Of(viewer.user_id)),
+        Reach::None => None,
+    }
+}
+
+/// Returns whether the viewer may block and unblock devices of the programme.
+pub fn may_block_devices(viewer: &Viewer) -> bool {
+    matrix::devices(viewer.role).reach(Action::Update) == Reach::All
 }
 
 /// Returns whether the viewer may read a field of the rows that it may read. A field that may not be read may

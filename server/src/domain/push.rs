@@ -41,6 +41,16 @@ pub struct Chained {
 }
 
 impl Chained {
+    /// Returns how many mutations there are.
+    pub fn len(&self) -> u64 {
+        self.incoming.len() as u64
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.incoming.is_empty()
+    }
+
     /// Returns how many of the mutations have numbers up to `known_no`, which the server had before.
     pub fn repeats(&self, known_no: u64) -> u64 {
         (known_no + 1).saturating_sub(self.first_no).min(self.incoming.len() as u64)

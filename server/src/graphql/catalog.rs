@@ -173,7 +173,7 @@ pub(super) fn column_name(field: &Field) -> String {
 }
 
 /// Returns the name under which the row is selected that a field names.
-fn relation_name(field: &Field) -> String {
+pub(super) fn relation_name(field: &Field) -> String {
     camel(base(field))
 }
 

@@ -8,8 +8,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::{ErrorCode, Fault};
 use super::execute::Reader;
+use super::http::BlockDevice;
 use crate::domain::feed::Feed;
+use crate::domain::fleet::Fleet;
 use crate::domain::viewer::Viewer;
+use crate::ops::metrics::SyncSignals;
 use crate::store::{Conn, Db, StoreError};
 
 /// What a request takes from the server.
@@ -18,6 +21,11 @@ pub(super) struct Shared {
     /// Tells the phones what was committed.
     pub(super) feed: Arc<Feed>,
     pub(super) office: Db,
+    /// What devices said of themselves.
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) signals: SyncSignals,
+    /// Blocks devices, and whoever is signed in on them.
+    pub(super) block_device: BlockDevice,
 }
 
 /// The context of a request.

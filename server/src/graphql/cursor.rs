@@ -4,7 +4,6 @@ use async_graphql::Value as Given;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use sync_protocol::entity::EntityKind;
 use sync_protocol::time::{Date, Timestamp};
 use sync_protocol::value::{FieldType, Value};
 use uuid::Uuid;
@@ -16,17 +15,17 @@ use crate::store::query::{Order, Position};
 /// The format of cursors; another one is refused.
 const VERSION: u8 = 1;
 
-/// What a cursor is bound to: the kind, the filter, the search and the order.
+/// What a cursor is bound to: the kind of list, the filter, the search and the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Binding([u8; 8]);
 
 impl Binding {
-    /// Returns the binding of a list.
-    pub(super) fn of(kind: EntityKind, arguments: &Named) -> Self {
+    /// Returns the binding of a list; `tag` tells the kinds apart.
+    pub(super) fn of(tag: u16, arguments: &Named) -> Self {
         let parts = ["filter", "orderBy", "search"].map(|name| given(arguments, name).unwrap_or(&Given::Null));
         // Values of a document always have a JSON form; without one every cursor would be refused.
         let parts = serde_json::to_vec(&parts).unwrap_or_default();
-        let digest = Sha256::new().chain_update(kind.number().to_be_bytes()).chain_update(parts).finalize();
+        let digest = Sha256::new().chain_update(tag.to_be_bytes()).chain_update(parts).finalize();
         let mut short = [0; 8];
         short.copy_from_slice(&digest[..8]);
         Self(short)

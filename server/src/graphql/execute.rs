@@ -28,10 +28,14 @@ pub(super) struct Reader<'a> {
 }
 
 /// A page that was read.
-struct PageRows {
-    rows: Vec<Found>,
-    has_more: bool,
-    total: i64,
+pub(super) struct PageRows {
+    pub(super) rows: Vec<Found>,
+    /// Whether the list goes on beyond the page, in the direction of reading.
+    pub(super) has_more: bool,
+    /// Whether the page was read from a cursor on.
+    pub(super) is_continued: bool,
+    pub(super) backward: bool,
+    pub(super) total: i64,
 }
 
 /// The values of one relation, one for each row.
@@ -79,7 +83,8 @@ impl Reader<'_> {
         for node in &plan.nodes {
             nodes.push(self.nodes(node, &level).await?.into_iter());
         }
-        Ok(pages.iter().map(|page| connection(plan, page, &mut nodes)).collect())
+        let cursor = |row: &Found| encode(&plan.binding, &plan.query.position(row, &plan.projection));
+        Ok(pages.iter().map(|page| connection(&plan.parts, page, &mut nodes, &cursor)).collect())
     }
 
     /// Shows the rows of a level.
@@ -115,7 +120,8 @@ impl Reader<'_> {
         Ok(Some(values.into_iter()))
     }
 
-    async fn rows_by_id(&mut self, branch: &Branch, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>, Fault> {
+    /// Returns the rows of identifiers that the viewer may see.
+    pub(super) async fn rows_by_id(&mut self, branch: &Branch, ids: &[Uuid]) -> Result<HashMap<Uuid, Value>, Fault> {
         let access = self.access(branch.kind);
         let rows = query::by_ids(self.conn, &access, &branch.projection, ids).await?;
         let level: Vec<&Found> = rows.iter().collect();
@@ -125,13 +131,20 @@ impl Reader<'_> {
 }
 
 /// Cuts the extra row off that tells whether more follow, and puts the rows in the order of the list.
-fn page_rows(plan: &ListPlan, mut rows: Vec<Found>, total: i64) -> PageRows {
-    let has_more = rows.len() > plan.size;
-    rows.truncate(plan.size);
-    if plan.query.backward {
-        rows.reverse();
+fn page_rows(plan: &ListPlan, rows: Vec<Found>, total: i64) -> PageRows {
+    PageRows::new(rows, plan.size, plan.query.backward, plan.query.from.is_some(), total)
+}
+
+impl PageRows {
+    /// Returns the page of rows that were read, one more than `size`, which tells whether more follow.
+    pub(super) fn new(mut rows: Vec<Found>, size: usize, backward: bool, is_continued: bool, total: i64) -> Self {
+        let has_more = rows.len() > size;
+        rows.truncate(size);
+        if backward {
+            rows.reverse();
+        }
+        Self { rows, has_more, is_continued, backward, total }
     }
-    PageRows { rows, has_more, total }
 }
 
 /// Shows one row; each relation gives its next value.
@@ -156,26 +169,36 @@ fn node(plan: &NodePlan, row: &Found, relations: &mut [ColumnValues], viewer: &V
     Ok(Value::Object(object))
 }
 
+/// Tells where a row stands in its list.
+type Cursor<'c> = &'c dyn Fn(&Found) -> String;
+
 /// Shows one page, taking the values of its rows from `nodes`.
-fn connection(plan: &ListPlan, page: &PageRows, nodes: &mut [IntoIter<Value>]) -> Value {
-    let fields = plan.parts.iter().map(|(key, part)| {
+pub(super) fn connection(
+    parts: &[(Name, ListPart)],
+    page: &PageRows,
+    nodes: &mut [IntoIter<Value>],
+    cursor: Cursor<'_>,
+) -> Value {
+    let fields = parts.iter().map(|(key, part)| {
         let value = match part {
             ListPart::TypeName(name) => Value::from(name.as_str()),
             ListPart::TotalCount => Value::from(page.total),
             ListPart::Nodes(at) => Value::List(nodes[*at].by_ref().take(page.rows.len()).collect()),
-            ListPart::PageInfo(parts) => page_info(plan, page, parts),
-            ListPart::Edges(parts) => Value::List(page.rows.iter().map(|row| edge(plan, row, parts, nodes)).collect()),
+            ListPart::PageInfo(parts) => page_info(page, parts, cursor),
+            ListPart::Edges(parts) => {
+                Value::List(page.rows.iter().map(|row| edge(row, parts, nodes, cursor)).collect())
+            }
         };
         (key.clone(), value)
     });
     Value::Object(fields.collect())
 }
 
-fn edge(plan: &ListPlan, row: &Found, parts: &[(Name, EdgePart)], nodes: &mut [IntoIter<Value>]) -> Value {
+fn edge(row: &Found, parts: &[(Name, EdgePart)], nodes: &mut [IntoIter<Value>], cursor: Cursor<'_>) -> Value {
     let fields = parts.iter().map(|(key, part)| {
         let value = match part {
             EdgePart::TypeName(name) => Value::from(name.as_str()),
-            EdgePart::Cursor => cursor(plan, Some(row)),
+            EdgePart::Cursor => Value::String(cursor(row)),
             EdgePart::Node(at) => nodes[*at].next().unwrap_or_default(),
         };
         (key.clone(), value)
@@ -183,23 +206,19 @@ fn edge(plan: &ListPlan, row: &Found, parts: &[(Name, EdgePart)], nodes: &mut [I
     Value::Object(fields.collect())
 }
 
-fn page_info(plan: &ListPlan, page: &PageRows, parts: &[(Name, PageInfoPart)]) -> Value {
-    let continued = plan.query.from.is_some();
-    let backward = plan.query.backward;
+fn page_info(page: &PageRows, parts: &[(Name, PageInfoPart)], cursor: Cursor<'_>) -> Value {
+    let (before, after) =
+        if page.backward { (page.has_more, page.is_continued) } else { (page.is_continued, page.has_more) };
+    let cursor_of = |row: Option<&Found>| row.map_or(Value::Null, |row| Value::String(cursor(row)));
     let fields = parts.iter().map(|(key, part)| {
         let value = match part {
             PageInfoPart::TypeName => Value::from("PageInfo"),
-            PageInfoPart::HasNextPage => Value::from(if backward { continued } else { page.has_more }),
-            PageInfoPart::HasPreviousPage => Value::from(if backward { page.has_more } else { continued }),
-            PageInfoPart::StartCursor => cursor(plan, page.rows.first()),
-            PageInfoPart::EndCursor => cursor(plan, page.rows.last()),
+            PageInfoPart::HasNextPage => Value::from(after),
+            PageInfoPart::HasPreviousPage => Value::from(before),
+            PageInfoPart::StartCursor => cursor_of(page.rows.first()),
+            PageInfoPart::EndCursor => cursor_of(page.rows.last()),
         };
         (key.clone(), value)
     });
     Value::Object(fields.collect())
-}
-
-fn cursor(plan: &ListPlan, row: Option<&Found>) -> Value {
-    let position = |row| plan.query.position(row, &plan.projection);
-    row.map_or(Value::Null, |row| Value::String(encode(&plan.binding, &position(row))))
 }

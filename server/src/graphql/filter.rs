@@ -4,10 +4,9 @@ use async_graphql::Value as Given;
 use sync_protocol::value::{FieldType, Value};
 
 use super::arguments::{Named, items, text};
-use super::catalog::{Shape, column_name, indexed_fields};
+use super::catalog::column_name;
 use super::error::Fault;
-use super::paging::{bad_input, refuse_hidden};
-use crate::domain::viewer::Viewer;
+use super::paging::{Listed, bad_input};
 use crate::store::query::{Column, Filter, Test};
 
 /// How deep `and`, `or` and `not` may be nested.
@@ -16,11 +15,11 @@ const MAX_DEPTH: usize = 3;
 const MAX_VALUES: usize = 100;
 
 /// Reads a filter.
-pub(super) fn filter(shape: &Shape, viewer: &Viewer, value: &Given) -> Result<Filter, Fault> {
-    nested(shape, viewer, value, 0)
+pub(super) fn filter(listed: &Listed, value: &Given) -> Result<Filter, Fault> {
+    nested(listed, value, 0)
 }
 
-fn nested(shape: &Shape, viewer: &Viewer, value: &Given, depth: usize) -> Result<Filter, Fault> {
+fn nested(listed: &Listed, value: &Given, depth: usize) -> Result<Filter, Fault> {
     if depth > MAX_DEPTH {
         return Err(bad_input(format!("A filter is nested at most {MAX_DEPTH} levels deep.")));
     }
@@ -28,28 +27,26 @@ fn nested(shape: &Shape, viewer: &Viewer, value: &Given, depth: usize) -> Result
     let mut parts = Vec::new();
     for (name, value) in fields.iter().filter(|(_, value)| !matches!(value, Given::Null)) {
         parts.push(match name.as_str() {
-            "and" => Filter::All(list(shape, viewer, value, depth)?),
-            "or" => Filter::Any(list(shape, viewer, value, depth)?),
-            "not" => Filter::Not(Box::new(nested(shape, viewer, value, depth + 1)?)),
-            name => Filter::All(tests(column(shape, viewer, name)?, value)?),
+            "and" => Filter::All(list(listed, value, depth)?),
+            "or" => Filter::Any(list(listed, value, depth)?),
+            "not" => Filter::Not(Box::new(nested(listed, value, depth + 1)?)),
+            name => Filter::All(tests(column(listed, name)?, value)?),
         });
     }
     Ok(Filter::All(parts))
 }
 
-fn list(shape: &Shape, viewer: &Viewer, value: &Given, depth: usize) -> Result<Vec<Filter>, Fault> {
+fn list(listed: &Listed, value: &Given, depth: usize) -> Result<Vec<Filter>, Fault> {
     let filters = bounded(items(value))?;
-    filters.iter().map(|filter| nested(shape, viewer, filter, depth + 1)).collect()
+    filters.iter().map(|filter| nested(listed, filter, depth + 1)).collect()
 }
 
-fn column(shape: &Shape, viewer: &Viewer, name: &str) -> Result<Column, Fault> {
+fn column(listed: &Listed, name: &str) -> Result<Column, Fault> {
     if name == "id" {
         return Ok(Column::Id);
     }
-    let field = indexed_fields(shape.kind.def()).find(|field| column_name(field) == name);
-    let field = field.ok_or_else(|| bad_input(format!("There is no filter by `{name}`.")))?;
-    refuse_hidden(shape, viewer, field)?;
-    Ok(Column::Field(field))
+    let column = listed.column(name, column_name)?;
+    column.ok_or_else(|| bad_input(format!("There is no filter by `{name}`.")))
 }
 
 fn tests(column: Column, operators: &Given) -> Result<Vec<Filter>, Fault> {

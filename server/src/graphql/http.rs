@@ -19,6 +19,8 @@ use super::error::ErrorCode;
 use super::schema::{Schema, cost_budget, run, schema};
 use crate::credentials::bearer;
 use crate::domain::feed::Feed;
+use crate::domain::fleet::Fleet;
+use crate::ops::metrics::SyncSignals;
 use crate::store::query::load_viewer;
 use crate::store::{Db, StoreError};
 use crate::world::SharedWorld;
@@ -45,6 +47,24 @@ pub enum AuthFailure {
 /// Finds the caller behind a bearer token.
 pub type Authenticate = Arc<dyn Fn(Option<String>) -> BoxFuture<'static, Result<Caller, AuthFailure>> + Send + Sync>;
 
+/// A device to be blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The programme.
+    pub programme_id: Uuid,
+    /// The device.
+    pub device_id: Uuid,
+    /// Who blocks it.
+    pub by: Uuid,
+    /// Why.
+    pub reason: String,
+    /// Whether it is to destroy its data, too.
+    pub wipes: bool,
+}
+
+/// Blocks a device and ends its sessions. Returns whether there is such a device.
+pub type BlockDevice = Arc<dyn Fn(Block) -> BoxFuture<'static, Result<bool, AuthFailure>> + Send + Sync>;
+
 /// What the edge needs.
 #[derive(Clone)]
 pub struct GraphqlState {
@@ -56,6 +76,12 @@ pub struct GraphqlState {
     pub authenticate: Authenticate,
     /// Tells the phones what was committed.
     pub feed: Arc<Feed>,
+    /// What devices said of themselves.
+    pub fleet: Arc<Fleet>,
+    /// What is measured of sync.
+    pub signals: SyncSignals,
+    /// Blocks devices.
+    pub block_device: BlockDevice,
     /// Whether the page for trying queries and introspection are offered. Never in production.
     pub development: bool,
 }
@@ -126,7 +152,14 @@ impl Edge {
         let viewer = load_viewer(&mut conn, caller.programme_id, caller.user_id).await.map_err(store_failure)?;
         let viewer = viewer.ok_or_else(unauthenticated)?;
         let budget = cost_budget(viewer.role);
-        let shared = Shared { now: state.world.now(), feed: state.feed.clone(), office: state.office.clone() };
+        let shared = Shared {
+            now: state.world.now(),
+            feed: state.feed.clone(),
+            office: state.office.clone(),
+            fleet: state.fleet.clone(),
+            signals: state.signals.clone(),
+            block_device: state.block_device.clone(),
+        };
         Ok(RequestContext::new(viewer, budget, shared, conn))
     }
 }

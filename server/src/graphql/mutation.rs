@@ -15,6 +15,14 @@ use async_graphql::{
 };
 
 use super::error::Fault;
+use super::fleet;
+
+pub(super) use payload::UserError;
+pub(super) use types::error_types;
+pub(super) use verb::id;
+
+/// The one verb that is not about a row of the programme.
+const REVOKE_DEVICE: &str = "revokeDevice";
 
 /// The root of every mutation.
 pub(super) struct Mutation;
@@ -38,11 +46,18 @@ impl ObjectType for Mutation {}
 
 impl ContainerType for Mutation {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-        let resolved = run::run(ctx).await.unwrap_or_else(|fault: Fault| {
+        let resolved = resolve(ctx).await.unwrap_or_else(|fault: Fault| {
             let path = vec![PathSegment::Field(ctx.item.node.response_key().node.to_string())];
             ctx.add_error(fault.at(ctx.item.pos).into_error(path));
             Value::Null
         });
         Ok(Some(resolved))
+    }
+}
+
+async fn resolve(ctx: &Context<'_>) -> Result<Value, Fault> {
+    match ctx.item.node.name.node.as_str() {
+        REVOKE_DEVICE => fleet::block(ctx).await,
+        _ => run::run(ctx).await,
     }
 }

@@ -4,13 +4,13 @@ use async_graphql::Value;
 use sync_protocol::field::Field;
 
 use super::arguments::{Named, given, items, text};
-use super::catalog::{Shape, indexed_fields, order_name};
+use super::catalog::{Shape, column_name, indexed_fields, order_name};
 use super::cursor::{Binding, decode};
 use super::error::{ErrorCode, Fault};
 use super::filter::filter;
 use crate::domain::policy::may_read_field;
 use crate::domain::viewer::Viewer;
-use crate::store::query::{Column, Direction, ListQuery, Order};
+use crate::store::query::{Column, Direction, Filter, ListQuery, Order, Position};
 
 /// Rows of a page unless the client asks for another number.
 pub(super) const DEFAULT_PAGE: usize = 25;
@@ -21,19 +21,51 @@ const MAX_ORDER_TERMS: usize = 4;
 /// The longest text to search for, in characters.
 const MAX_SEARCH_CHARS: usize = 100;
 
-/// A list that a client asked for: the query, which reads one row more than `size`, and what its cursors are
-/// bound to.
-pub(super) struct Page {
-    pub(super) query: ListQuery,
+/// The fields by which a list is filtered and ordered.
+pub(super) struct Listed {
+    visible: Vec<&'static Field>,
+    /// Fields that this viewer may not read: the order and the presence of rows would tell their values.
+    hidden: Vec<&'static Field>,
+}
+
+impl Listed {
+    /// Returns the fields of a kind of rows, for a viewer.
+    pub(super) fn of(shape: &Shape, viewer: &Viewer) -> Self {
+        let may_read = |field: &&'static Field| may_read_field(viewer, shape.kind, field);
+        let (visible, hidden) = indexed_fields(shape.kind.def()).partition(may_read);
+        Self { visible, hidden }
+    }
+
+    /// Returns a list of fields that everyone may read who may read the rows.
+    pub(super) fn open(fields: &'static [Field]) -> Self {
+        Self { visible: fields.iter().filter(|field| field.indexed).collect(), hidden: Vec::new() }
+    }
+
+    /// Returns a column by the name that `named` gives it.
+    pub(super) fn column(&self, name: &str, named: impl Fn(&Field) -> String) -> Result<Option<Column>, Fault> {
+        if let Some(field) = self.hidden.iter().find(|field| named(field) == name) {
+            let message = format!("Your role may not filter or order by `{}`.", column_name(field));
+            return Err(Fault::new(ErrorCode::Forbidden, message));
+        }
+        Ok(self.visible.iter().find(|field| named(field) == name).map(|field| Column::Field(field)))
+    }
+}
+
+/// The part of a list that a client asked for.
+pub(super) struct Slice {
     pub(super) size: usize,
+    pub(super) backward: bool,
+    pub(super) filter: Option<Filter>,
+    pub(super) order: Vec<Order>,
+    pub(super) from: Option<Position>,
     pub(super) binding: Binding,
 }
 
-/// Reads the arguments of a list.
-pub(super) fn page(shape: &Shape, viewer: &Viewer, arguments: &Named) -> Result<Page, Fault> {
+/// Reads the arguments that every list has. `tag` tells the cursors of lists apart.
+pub(super) fn slice(listed: &Listed, tag: u16, arguments: &Named) -> Result<Slice, Fault> {
     let (size, backward) = size(arguments)?;
-    let order = order(shape, viewer, arguments)?;
-    let binding = Binding::of(shape.kind, arguments);
+    let order = order(listed, arguments)?;
+    let binding = Binding::of(tag, arguments);
     let cursor = if backward { "before" } else { "after" };
     let other = if backward { "after" } else { "before" };
     if given(arguments, other).is_some() {
@@ -42,7 +74,22 @@ pub(super) fn page(shape: &Shape, viewer: &Viewer, arguments: &Named) -> Result<
         )));
     }
     let from = given(arguments, cursor).and_then(text).map(|cursor| decode(cursor, &binding, &order)).transpose()?;
-    let filter = given(arguments, "filter").map(|value| filter(shape, viewer, value)).transpose()?;
+    let filter = given(arguments, "filter").map(|value| filter(listed, value)).transpose()?;
+    Ok(Slice { size, backward, filter, order, from, binding })
+}
+
+/// A list of rows that a client asked for: the query, which reads one row more than `size`, and what its cursors are
+/// bound to.
+pub(super) struct Page {
+    pub(super) query: ListQuery,
+    pub(super) size: usize,
+    pub(super) binding: Binding,
+}
+
+/// Reads the arguments of a list of rows.
+pub(super) fn page(shape: &Shape, viewer: &Viewer, arguments: &Named) -> Result<Page, Fault> {
+    let Slice { size, backward, filter, order, from, binding } =
+        slice(&Listed::of(shape, viewer), shape.kind.number(), arguments)?;
     let search = given(arguments, "search").and_then(text).map(search).transpose()?;
     let search_in = if search.is_some() { searched(shape, viewer) } else { Vec::new() };
     let query = ListQuery { kind: shape.kind, filter, search, search_in, order, backward, from, limit: size + 1 };
@@ -69,15 +116,15 @@ fn count(arguments: &Named, name: &str) -> Result<Option<usize>, Fault> {
     rows.map(Some).ok_or_else(|| bad_input(format!("`{name}` must be between 0 and {MAX_PAGE}.")))
 }
 
-fn order(shape: &Shape, viewer: &Viewer, arguments: &Named) -> Result<Vec<Order>, Fault> {
+fn order(listed: &Listed, arguments: &Named) -> Result<Vec<Order>, Fault> {
     let Some(terms) = given(arguments, "orderBy").map(items) else { return Ok(Vec::new()) };
     if terms.len() > MAX_ORDER_TERMS {
         return Err(bad_input(format!("An order has at most {MAX_ORDER_TERMS} terms.")));
     }
-    terms.iter().map(|term| order_term(shape, viewer, term)).collect()
+    terms.iter().map(|term| order_term(listed, term)).collect()
 }
 
-fn order_term(shape: &Shape, viewer: &Viewer, term: &Value) -> Result<Order, Fault> {
+fn order_term(listed: &Listed, term: &Value) -> Result<Order, Fault> {
     let Value::Object(term) = term else { return Err(bad_input("A term of the order is not an object.")) };
     let name = given(term, "field").and_then(text).unwrap_or_default();
     let direction = match given(term, "direction").and_then(text) {
@@ -87,19 +134,9 @@ fn order_term(shape: &Shape, viewer: &Viewer, term: &Value) -> Result<Order, Fau
     if name == "ID" {
         return Ok(Order { column: Column::Id, direction });
     }
-    let field = indexed_fields(shape.kind.def()).find(|field| order_name(field) == name);
-    let field = field.ok_or_else(|| bad_input(format!("There is no order by `{name}`.")))?;
-    refuse_hidden(shape, viewer, field)?;
-    Ok(Order { column: Column::Field(field), direction })
-}
-
-/// Refuses a field that the viewer may not read: the order and the presence of rows would tell its values.
-pub(super) fn refuse_hidden(shape: &Shape, viewer: &Viewer, field: &Field) -> Result<(), Fault> {
-    if may_read_field(viewer, shape.kind, field) {
-        return Ok(());
-    }
-    let message = format!("Your role may not filter or order by `{}`.", super::catalog::column_name(field));
-    Err(Fault::new(ErrorCode::Forbidden, message))
+    let column = listed.column(name, order_name)?;
+    let column = column.ok_or_else(|| bad_input(format!("There is no order by `{name}`.")))?;
+    Ok(Order { column, direction })
 }
 
 fn search(text: &str) -> Result<String, Fault> {

@@ -16,6 +16,7 @@ use super::arguments::{arguments, given, text};
 use super::catalog::Catalog;
 use super::context::RequestContext;
 use super::error::{ErrorCode, Fault};
+use super::fleet;
 use super::plan::{Planner, Selected};
 use super::types;
 use crate::domain::policy::{Action, RowScope, reachable};
@@ -61,12 +62,18 @@ enum Root {
     Node,
     One(EntityKind),
     List(EntityKind),
+    Device,
+    Devices,
+    SyncHealth,
 }
 
 fn root(name: &str) -> Option<Root> {
     match name {
         "viewer" => return Some(Root::Viewer),
         "node" => return Some(Root::Node),
+        "device" => return Some(Root::Device),
+        "devices" => return Some(Root::Devices),
+        "syncHealth" => return Some(Root::SyncHealth),
         _ => {}
     }
     Catalog::get().shapes().iter().find_map(|shape| match name {
@@ -89,6 +96,9 @@ async fn resolve_root(ctx: &Context<'_>) -> Result<Value, Fault> {
         }
         Root::One(kind) => one(request, &planner, &selected, kind).await,
         Root::Node => node(request, &planner, &selected).await,
+        Root::Device => fleet::one(request, &planner, &selected).await,
+        Root::Devices => fleet::list(request, &planner, &selected).await,
+        Root::SyncHealth => fleet::health(request, &planner, &selected).await,
         Root::Viewer => viewer(request, &planner, &selected).await,
     }
 }
@@ -167,7 +177,8 @@ fn permission(name: &str, kind: EntityKind, action: Action, scopes: Option<&[Uui
     }
 }
 
-fn id_argument(planner: &Planner<'_>, selected: &Selected<'_>) -> Result<Uuid, Fault> {
+/// Returns the identifier that a field of the root is asked for.
+pub(super) fn id_argument(planner: &Planner<'_>, selected: &Selected<'_>) -> Result<Uuid, Fault> {
     let arguments = arguments(planner.env, &selected.first().node)?;
     let id = given(&arguments, "id").and_then(text).and_then(|text| Uuid::parse_str(text).ok());
     id.ok_or_else(|| Fault::new(ErrorCode::BadUserInput, "`id` is not an identifier."))

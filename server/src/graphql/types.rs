@@ -12,11 +12,13 @@ pub(super) fn register(registry: &mut Registry) {
     scalars::register(registry);
     inputs::register(registry);
     objects::register(registry);
+    super::fleet::register(registry);
 }
 
-pub(super) use objects::root_fields;
+pub(super) use inputs::add_lists;
+pub(super) use objects::{add_connection, list_cost, page_arguments, root_fields};
 
-fn add(registry: &mut Registry, name: &str, definition: MetaType) {
+pub(super) fn add(registry: &mut Registry, name: &str, definition: MetaType) {
     registry.types.insert(name.to_owned(), definition);
 }
 

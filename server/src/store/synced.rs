@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::log::{self, Entry, ProgrammeSnapshot};
-use super::mutations::{self, DeviceContact, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
+use super::mutations::{self, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
-use super::{Db, Tx, office, query};
+use super::{Db, Tx, accounts, office, query};
 use crate::domain::viewer::Viewer;
 
 /// An answer of a store.
@@ -33,10 +33,10 @@ pub trait SyncStore: Send + Sync + 'static {
     fn write_tx(&self) -> impl Future<Output = Answer<Self::Write>> + Send;
     /// Opens a view of a programme.
     fn snapshot(&self, programme: Uuid) -> impl Future<Output = Answer<Self::Snapshot>> + Send;
+    /// Returns whether the device and the account of a session may still talk to the server.
+    fn is_session_open(&self, session: Uuid) -> impl Future<Output = Answer<bool>> + Send;
     /// Reads the head of a programme; outside a snapshot it only says whether there is news.
     fn head_of(&self, programme: Uuid) -> impl Future<Output = Answer<Cursor>> + Send;
-    /// Notes what a device said of itself.
-    fn note_contact(&self, contact: &DeviceContact) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// A transaction of the write path. Dropped without a commit, it leaves nothing behind.
@@ -181,12 +181,12 @@ impl SyncStore for Db {
         ProgrammeSnapshot::open(self, programme).await
     }
 
-    async fn head_of(&self, programme: Uuid) -> Answer<Cursor> {
-        log::head_of(&mut self.conn().await?, programme).await
+    async fn is_session_open(&self, session: Uuid) -> Answer<bool> {
+        accounts::session::is_open(&mut self.conn().await?, session).await
     }
 
-    async fn note_contact(&self, contact: &DeviceContact) -> Answer<()> {
-        mutations::note_contact(&mut self.conn().await?, contact).await
+    async fn head_of(&self, programme: Uuid) -> Answer<Cursor> {
+        log::head_of(&mut self.conn().await?, programme).await
     }
 }
 

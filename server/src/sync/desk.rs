@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::admission::{Door, Visitor};
 use super::session::{self, Session};
 use crate::domain::feed::Feed;
+use crate::domain::fleet::Fleet;
 use crate::domain::viewers::Viewers;
 use crate::ops::metrics::SyncSignals;
 use crate::store::SyncStore;
@@ -23,6 +24,8 @@ pub struct Caller {
     pub programme: Uuid,
     /// The person.
     pub user: Uuid,
+    /// The session of the token.
+    pub session: Uuid,
 }
 
 /// What sessions share.
@@ -39,6 +42,8 @@ pub struct Desk<S> {
     pub page_rows: usize,
     /// The door: as many are worked on as there are connections to the database.
     pub door: Arc<Door>,
+    /// What devices say of themselves.
+    pub fleet: Arc<Fleet>,
     /// What is measured.
     pub signals: Arc<SyncSignals>,
     /// Cancelled when the server begins to stop.

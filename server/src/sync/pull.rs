@@ -16,14 +16,6 @@ use crate::domain::viewer::Viewer;
 use crate::store::log::Entry;
 use crate::store::{LogSnapshot, SyncStore};
 
-/// What was sent.
-pub(super) struct Sent {
-    /// Rows.
-    pub(super) rows: u64,
-    /// Whether the device should come back at once.
-    pub(super) more: bool,
-}
-
 /// Returns the scopes that a viewer's device holds.
 pub(super) fn scopes_of(viewer: &Viewer, now: Timestamp) -> Vec<Uuid> {
     let granted = viewer.grants_at(now).map(|grant| grant.scope_id);
@@ -40,13 +32,13 @@ struct Lanes {
     behind: usize,
 }
 
-/// Sends everything after the device's positions.
+/// Sends everything after the device's positions. Returns whether the device should come back at once.
 pub(super) async fn pull<S: SyncStore>(
     session: &mut Session<S>,
     snapshot: S::Snapshot,
     viewer: &Viewer,
     history: History,
-) -> Result<Sent, Stop> {
+) -> Result<bool, Stop> {
     let now = session.desk.world.now();
     let scopes = scopes_of(viewer, now);
     let is_fresh = session.hello.scope_count == 0 || history == History::Other;
@@ -54,7 +46,7 @@ pub(super) async fn pull<S: SyncStore>(
         session.say(&Message::Scopes(Scopes { scopes: scopes.clone() }));
         if !is_fresh {
             // The device works out what it lacks and asks again.
-            return Ok(Sent { rows: 0, more: true });
+            return Ok(true);
         }
     }
     let lanes = Lanes::new(session, &scopes, is_fresh);
@@ -65,7 +57,7 @@ pub(super) async fn pull<S: SyncStore>(
         snapshot = sending.catch_up(snapshot).await?;
     }
     sending.finish(snapshot).await?;
-    Ok(Sent { rows: sending.rows_sent, more: false })
+    Ok(false)
 }
 
 impl Lanes {
@@ -154,6 +146,7 @@ impl<S: SyncStore> Sending<'_, S> {
         };
         self.session.say(&Message::Checkpoint(checkpoint));
         self.session.flush().await?;
+        self.session.check_open().await?;
         Ok(self.session.desk.store.snapshot(self.session.caller.programme).await?)
     }
 

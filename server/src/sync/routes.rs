@@ -57,6 +57,7 @@ impl SyncState {
             feed: app.feed.clone(),
             page_rows: sync.page_rows,
             door: Door::new(at_once, sync.queued_requests, patience, app.world.clone(), signals.clone()),
+            fleet: app.fleet.clone(),
             signals,
             stopping: app.stopping.clone(),
         };
@@ -177,7 +178,7 @@ fn refused(error: ApiError) -> Refused {
 fn answer(state: SyncState, admitted: Admitted) -> Response {
     let Admitted { visit, identity, hello, pushes, memory } = admitted;
     let (sender, receiver) = mpsc::channel::<Bytes>(FRAMES_AHEAD);
-    let caller = Caller { programme: identity.programme_id, user: identity.user_id };
+    let caller = Caller { programme: identity.programme_id, user: identity.user_id, session: identity.session_id };
     let session = Session::new(state.desk, caller, hello, sender, visit);
     tokio::spawn(async move {
         session::run(session, pushes).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::id::UserId;
+use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Demand, End, Fault, Hello, History, Message, PROTOCOL, Push, PushResult, Welcome};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -15,7 +16,8 @@ use super::desk::{Caller, Desk};
 use super::pull;
 use crate::domain::push::{self, Chained, Sender};
 use crate::domain::viewer::Viewer;
-use crate::store::mutations::{DeviceContact, Outbox};
+use crate::store::fleet::Contact;
+use crate::store::mutations::Outbox;
 use crate::store::{LogSnapshot, StoreError, SyncStore};
 
 /// How often a waiting session looks for changes that did not pass through this server.
@@ -75,14 +77,23 @@ impl<S: SyncStore> Session<S> {
             Err(TrySendError::Full(bytes)) => {
                 self.turn = None;
                 self.sender.send(bytes).await.map_err(|_| Stop::Gone)?;
-                self.take_turn().await;
-                Ok(())
+                self.take_turn().await
             }
         }
     }
 
-    async fn take_turn(&mut self) {
+    /// Takes a turn again after a pause, in which the device may have been blocked.
+    async fn take_turn(&mut self) -> Result<(), Stop> {
         self.turn = Some(self.desk.door.turn(self.visitor()).await);
+        self.check_open().await
+    }
+
+    /// Ends a session whose device or account was blocked since it began: nothing more is sent to it.
+    pub(super) async fn check_open(&self) -> Result<(), Stop> {
+        match self.desk.store.is_session_open(self.caller.session).await? {
+            true => Ok(()),
+            false => Err(Stop::SignedOut),
+        }
     }
 
     fn visitor(&self) -> Visitor {
@@ -102,12 +113,35 @@ impl<S: SyncStore> Session<S> {
     fn greeted(&self, welcome: &Welcome) {
         let (hello, signals) = (&self.hello, &self.desk.signals);
         signals.greeted(welcome.now.0 - hello.wall_clock.0, hello.outbox.pending, hello.outbox.oldest_ms);
+        self.desk.fleet.begins(self.contact(welcome.now));
         if welcome.history == History::Other {
             let reason = if hello.scope_count == 0 { "first" } else { "other_history" };
             signals.refetches.with_label_values(&[reason]).inc();
             tracing::info!(device = %hello.device, reason, "a device starts over");
         } else if hello.scope_count == 0 {
             signals.refetches.with_label_values(&["first"]).inc();
+        }
+    }
+
+    fn contact(&self, now: Timestamp) -> Contact {
+        let (hello, outbox) = (&self.hello, &self.hello.outbox);
+        Contact {
+            programme: self.caller.programme,
+            device: hello.device.0,
+            user: self.caller.user,
+            app: hello.app.clone(),
+            protocol: hello.protocol,
+            at: now,
+            complete_at: None,
+            pending: outbox.pending,
+            rejected: outbox.rejected,
+            oldest_ms: outbox.oldest_ms,
+            clock_offset_ms: now.0 - hello.wall_clock.0,
+            salvaged: (u64::from(outbox.salvaged), u64::from(outbox.lost)),
+            progress_at: (outbox.pending == 0).then_some(now),
+            times: u32::from(outbox.pending > 0),
+            verified_at: None,
+            mismatches: 0,
         }
     }
 
@@ -161,12 +195,13 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         session.flush().await?;
         session.turn = None;
         wait_for_news(session, head).await?;
-        session.take_turn().await;
+        session.take_turn().await?;
         opened = open(session).await?;
     }
-    let sent = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
-    note_contact(session, has_pushes || sent.rows > 0).await?;
-    Ok(sent.more)
+    let more = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
+    let now = session.desk.world.now();
+    session.desk.fleet.went_on(session.hello.device.0, now, 0, !more);
+    Ok(more)
 }
 
 /// What a session knows when it starts.
@@ -227,6 +262,9 @@ async fn receive<S: SyncStore>(
     session.desk.signals.pushed(&result, push.repeats(known_no));
     log_demand(session, &result);
     let upto_no = result.upto_no;
+    if result.demand.is_none() {
+        session.desk.fleet.went_on(session.hello.device.0, received_at, push.len(), false);
+    }
     session.say(&Message::PushResult(result));
     Ok(upto_no)
 }
@@ -267,25 +305,4 @@ async fn wait_for_news<S: SyncStore>(session: &Session<S>, head: u64) -> Result<
             }
         }
     }
-}
-
-async fn note_contact<S: SyncStore>(session: &Session<S>, is_worth_a_write: bool) -> Result<(), Stop> {
-    if !is_worth_a_write {
-        return Ok(());
-    }
-    let now = session.desk.world.now();
-    let hello = &session.hello;
-    let contact = DeviceContact {
-        programme: session.caller.programme,
-        device: hello.device.0,
-        user: session.caller.user,
-        app: hello.app.clone(),
-        at: now,
-        pending: hello.outbox.pending,
-        rejected: hello.outbox.rejected,
-        oldest_ms: hello.outbox.oldest_ms,
-        clock_offset_ms: now.0 - hello.wall_clock.0,
-        complete: true,
-    };
-    Ok(session.desk.store.note_contact(&contact).await?)
 }

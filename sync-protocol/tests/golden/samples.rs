@@ -75,7 +75,7 @@ fn hello() -> Hello {
         scopes_hash: hash(0xbb),
         scope_count: 4,
         behind: vec![(id(7), position())],
-        outbox: OutboxSummary { pending: 3, rejected: 1, oldest_ms: 86_400_000 },
+        outbox: OutboxSummary { pending: 3, rejected: 1, oldest_ms: 86_400_000, ..OutboxSummary::default() },
         wall_clock: NOW,
         wait_ms: 25_000,
     }

@@ -109,7 +109,7 @@ impl SimServer {
         }
         self.store.begin(during.crash, during.meanwhile);
         let (frames, mut received) = mpsc::channel(FRAMES);
-        let caller = Caller { programme: sender.programme, user: sender.user };
+        let caller = Caller { programme: sender.programme, user: sender.user, session: Uuid::nil() };
         let answer = self.desk.clone().answer(caller, hello, pushes, frames);
         let _inside = helpers().enter();
         let is_done = run(answer, || self.store.is_dead()).is_some();
@@ -197,6 +197,7 @@ fn desk(store: &MemoryStore, world: &SharedWorld, page_rows: usize) -> Arc<Desk<
         feed: Arc::new(Feed::default()),
         page_rows,
         door: Door::new(1, 64, Duration::from_secs(10), world.clone(), signals.clone()),
+        fleet: Arc::default(),
         signals,
         stopping: CancellationToken::new(),
     })

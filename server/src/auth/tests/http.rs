@@ -93,7 +93,7 @@ async fn a_device_to_be_wiped_is_told_so_when_it_refreshes() {
     let bench = Bench::start().await;
     let to = serve(&bench).await;
     let token = bench.enrol().await.refresh_token;
-    bench.auth.set_device_status(PROGRAMME, phone().id, DeviceStatus::WipeRequested).await.unwrap();
+    bench.auth.set_device_status(PROGRAMME, phone().id, set(DeviceStatus::WipeRequested)).await.unwrap();
     let refresh = json!({"refreshToken": token.expose(), "deviceId": phone().id});
     let refused = post(to, "/auth/refresh", refresh).await;
     assert_eq!((refused.status, &refused.body["code"]), (401, &json!("DEVICE_REVOKED")));

@@ -32,6 +32,7 @@ enum Subject {
     Held,
     Periods,
     Adjustments,
+    Devices,
 }
 
 /// One cell of the table: where, and the letters.
@@ -78,13 +79,23 @@ const fn row(subject: Subject) -> [&'static str; 8] {
         Subject::Held =>           ["own:R",    "all:RS",      "own:R",    "all:RS",      "",       "",       "all:RX",  "all:R"],
         Subject::Periods =>        ["all:R",    "all:RG",      "all:R",    "all:RGL",     "all:R",  "all:RG", "all:RGX", "all:RCUD"],
         Subject::Adjustments =>    ["own:R",    "all:RG",      "",         "all:RG",      "",       "all:G",  "all:RGX", "all:R"],
+        Subject::Devices =>        ["own:R",    "all:RU",      "own:R",    "own:R",       "own:R",  "own:R",  "own:R",   "all:RU"],
     }
 }
 
 /// Returns what a role may do with rows of a kind.
 pub(super) fn cell(role: Role, kind: EntityKind) -> Cell {
+    cell_of(role, subject(kind))
+}
+
+/// Returns what a role may do with devices, which are no rows of the programme.
+pub(super) fn devices(role: Role) -> Cell {
+    cell_of(role, Subject::Devices)
+}
+
+fn cell_of(role: Role, subject: Subject) -> Cell {
     let column = ROLES.iter().position(|known| *known == role);
-    Cell(column.map_or("", |column| row(subject(kind))[column]))
+    Cell(column.map_or("", |column| row(subject)[column]))
 }
 
 /// Returns whether a role may see who a job holder is.

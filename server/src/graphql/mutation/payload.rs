@@ -5,12 +5,14 @@ use sync_protocol::code::Locale;
 use sync_protocol::message::{MessageKey, render};
 use sync_protocol::wire::MutationResult;
 
+use super::types::USER_ERROR;
 use crate::domain::office::Reply;
 use crate::graphql::catalog::camel;
+use crate::graphql::plan::{Planner, Selected};
 
 /// An expected error.
-pub(super) struct UserError {
-    pub(super) type_name: &'static str,
+pub(in crate::graphql) struct UserError {
+    type_name: &'static str,
     code: String,
     message: String,
     path: Vec<String>,
@@ -29,13 +31,29 @@ impl UserError {
                 let message = "Someone changed the row in the meantime. Read it again and decide anew.";
                 Self { current_version: *version, ..plain("VersionConflict", "VERSION_CONFLICT", message) }
             }
-            Reply::NotPermitted => plain("NotPermitted", "NOT_PERMITTED", "Your role may not do this."),
-            Reply::NotFound => plain("NotFound", "NOT_FOUND", "There is no such row. Check the identifier."),
+            Reply::NotPermitted => Self::not_permitted(),
+            Reply::NotFound => Self::not_found(),
         })
     }
 
+    /// Returns the error of someone who may not do this.
+    pub(in crate::graphql) fn not_permitted() -> Self {
+        plain("NotPermitted", "NOT_PERMITTED", "Your role may not do this.")
+    }
+
+    /// Returns the error for something that is not there, or not to be seen.
+    pub(in crate::graphql) fn not_found() -> Self {
+        plain("NotFound", "NOT_FOUND", "There is no such row. Check the identifier.")
+    }
+
+    /// Shows what is selected of the error in a result of the type `result`.
+    pub(in crate::graphql) fn show<'a>(&self, planner: &Planner<'a>, selected: &Selected<'a>, result: &str) -> Value {
+        let parts = planner.collect_as(&selected.below(), &[self.type_name, USER_ERROR, result]);
+        Value::Object(parts.into_iter().map(|part| (part.key.clone(), self.field(part.name()))).collect())
+    }
+
     /// Returns the value of a field, null for one that this error does not have.
-    pub(super) fn field(&self, name: &str) -> Value {
+    fn field(&self, name: &str) -> Value {
         match name {
             "code" => Value::from(self.code.as_str()),
             "message" => Value::from(self.message.as_str()),

@@ -5,7 +5,6 @@ use async_graphql::{Context, Name, Value};
 use uuid::Uuid;
 
 use super::payload::UserError;
-use super::types::USER_ERROR;
 use super::verb::{Verb, id};
 use crate::domain::office::{Reply, Request, perform};
 use crate::graphql::arguments::{Named, arguments, given, text};
@@ -32,7 +31,7 @@ pub(super) async fn run(ctx: &Context<'_>) -> Result<Value, Fault> {
     let success = success_parts(verb, &planner, &selected)?;
     let reply = attempt(request, &asked).await?;
     match UserError::of(&reply, request.viewer.locale) {
-        Some(error) => Ok(show_error(verb, &planner, &selected, &error)),
+        Some(error) => Ok(error.show(&planner, &selected, &format!("{}Result", verb.type_name()))),
         None => show_success(request, &asked, &success).await,
     }
 }
@@ -120,10 +119,4 @@ async fn show_success(
         shown.insert(key.clone(), value);
     }
     Ok(Value::Object(shown))
-}
-
-fn show_error<'a>(verb: &Verb, planner: &Planner<'a>, selected: &Selected<'a>, error: &UserError) -> Value {
-    let result = format!("{}Result", verb.type_name());
-    let parts = planner.collect_as(&selected.below(), &[error.type_name, USER_ERROR, &result]);
-    Value::Object(parts.into_iter().map(|part| (part.key.clone(), error.field(part.name()))).collect())
 }

@@ -4,6 +4,7 @@ use async_graphql::registry::{InputObjectBuilder, MetaField, MetaType, Registry}
 
 use super::verb::{VERBS, Verb};
 use crate::graphql::catalog::Catalog;
+use crate::graphql::fleet;
 use crate::graphql::types::{argument, arguments, field, object};
 
 /// The expected errors, with what each means.
@@ -19,7 +20,7 @@ pub(super) const USER_ERROR: &str = "UserError";
 
 /// Adds the root and everything below it.
 pub(super) fn register(registry: &mut Registry) {
-    let verbs = VERBS.iter().map(root_field);
+    let verbs = VERBS.iter().map(root_field).chain([fleet::block_root_field()]);
     let root = object("Mutation", "What can be done. Rows are recorded on phones; the office decides.", verbs);
     registry.types.insert("Mutation".to_owned(), root);
     for verb in VERBS {
@@ -27,6 +28,7 @@ pub(super) fn register(registry: &mut Registry) {
             registry.types.insert(definition.name().to_owned(), definition);
         }
     }
+    fleet::register_block(registry);
     for (name, doc) in ERRORS {
         registry.types.insert((*name).to_owned(), object(name, doc, error_fields(name)));
         registry.add_implements(name, USER_ERROR);
@@ -60,17 +62,21 @@ fn success(verb: &Verb) -> MetaType {
 
 fn result(verb: &Verb) -> MetaType {
     let success = format!("{}Success", verb.type_name());
-    let errors = ERRORS.iter().map(|(name, _)| (*name).to_owned());
     MetaType::Union {
         name: format!("{}Result", verb.type_name()),
         description: Some("What became of the request.".to_owned()),
-        possible_types: std::iter::once(success).chain(errors).collect(),
+        possible_types: std::iter::once(success).chain(error_types()).collect(),
         visible: None,
         inaccessible: false,
         tags: Vec::new(),
         rust_typename: None,
         directive_invocations: Vec::new(),
     }
+}
+
+/// Returns the types of the expected errors.
+pub(in crate::graphql) fn error_types() -> impl Iterator<Item = String> {
+    ERRORS.iter().map(|(name, _)| (*name).to_owned())
 }
 
 fn common_fields() -> Vec<MetaField> {

@@ -180,7 +180,7 @@ fn plan_visit(input: &Named) -> Result<Operation, Fault> {
 }
 
 /// Returns an identifier of the input.
-pub(super) fn id(input: &Named, name: &str) -> Result<Uuid, Fault> {
+pub(in crate::graphql) fn id(input: &Named, name: &str) -> Result<Uuid, Fault> {
     Uuid::parse_str(required(input, name)?).map_err(|_| bad_input(format!("`{name}` is not an identifier.")))
 }
 

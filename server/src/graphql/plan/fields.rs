@@ -166,21 +166,31 @@ impl<'a> Planner<'a> {
             nodes: Vec::new(),
             parts: Vec::new(),
         };
-        for part in self.collect(&selected.below(), &format!("{}Connection", shape.type_name())) {
-            let planned = self.list_part(shape, &part, &mut plan)?;
-            plan.parts.push((part.key.clone(), planned));
-        }
+        let mut rows = |part: &Selected<'a>| self.rows(shape, part, &mut plan);
+        plan.parts = self.connection(shape.type_name(), &selected.below(), &mut rows)?;
         Ok(plan)
     }
 
-    fn list_part(&self, shape: &Shape, selected: &Selected<'a>, plan: &mut ListPlan) -> Result<ListPart, Fault> {
-        Ok(match selected.name() {
-            "nodes" => ListPart::Nodes(self.rows(shape, selected, plan)?),
-            "edges" => ListPart::Edges(self.edges(shape, selected, plan)?),
-            "pageInfo" => ListPart::PageInfo(self.page_info(selected)),
-            "totalCount" => ListPart::TotalCount,
-            _ => ListPart::TypeName(format!("{}Connection", shape.type_name())),
-        })
+    /// Plans what is selected of the connection of a type. `rows` plans what is selected of its rows and returns the
+    /// number of the plan.
+    pub(in crate::graphql) fn connection(
+        &self,
+        type_name: &str,
+        sets: &[&'a SelectionSet],
+        rows: &mut dyn FnMut(&Selected<'a>) -> Result<usize, Fault>,
+    ) -> Result<Vec<(Name, ListPart)>, Fault> {
+        let connection = format!("{type_name}Connection");
+        let parts = self.collect(sets, &connection).into_iter().map(|part| {
+            let planned = match part.name() {
+                "nodes" => ListPart::Nodes(rows(&part)?),
+                "edges" => ListPart::Edges(self.edges(type_name, &part, rows)?),
+                "pageInfo" => ListPart::PageInfo(self.page_info(&part)),
+                "totalCount" => ListPart::TotalCount,
+                _ => ListPart::TypeName(connection.clone()),
+            };
+            Ok((part.key.clone(), planned))
+        });
+        parts.collect()
     }
 
     /// Plans what is selected of the rows of a list and returns the number of the plan.
@@ -192,16 +202,16 @@ impl<'a> Planner<'a> {
 
     fn edges(
         &self,
-        shape: &Shape,
+        type_name: &str,
         selected: &Selected<'a>,
-        plan: &mut ListPlan,
+        rows: &mut dyn FnMut(&Selected<'a>) -> Result<usize, Fault>,
     ) -> Result<Vec<(Name, EdgePart)>, Fault> {
-        let type_name = format!("{}Edge", shape.type_name());
-        let parts = self.collect(&selected.below(), &type_name).into_iter().map(|part| {
+        let edge = format!("{type_name}Edge");
+        let parts = self.collect(&selected.below(), &edge).into_iter().map(|part| {
             let planned = match part.name() {
                 "cursor" => EdgePart::Cursor,
-                "node" => EdgePart::Node(self.rows(shape, &part, plan)?),
-                _ => EdgePart::TypeName(type_name.clone()),
+                "node" => EdgePart::Node(rows(&part)?),
+                _ => EdgePart::TypeName(edge.clone()),
             };
             Ok((part.key.clone(), planned))
         });

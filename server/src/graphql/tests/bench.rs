@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::cluster;
 use crate::graphql::{AuthFailure, Caller, GraphqlState, routes};
+use crate::ops::metrics::SyncSignals;
 use crate::store::{Db, migrate, rows};
 use crate::world::FixedWorld;
 
@@ -199,6 +200,9 @@ async fn serve(office: Db, development: bool) -> SocketAddr {
         world: Arc::new(FixedWorld::at(NOW)),
         authenticate: Arc::new(move |token| async move { caller(token) }.boxed()),
         feed: Arc::default(),
+        fleet: Arc::default(),
+        signals: SyncSignals::default(),
+        block_device: Arc::new(|_| async { Ok(true) }.boxed()),
         development,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,18 +5,21 @@ use sync_protocol::field::Field;
 use sync_protocol::value::FieldType;
 
 use super::{add, argument, arguments};
-use crate::graphql::catalog::{Catalog, Shape, column_name, indexed_fields, order_name, scalar_name};
+use crate::graphql::catalog::{Catalog, column_name, indexed_fields, order_name, scalar_name};
 
 /// Adds the inputs of every list.
 pub(super) fn register(registry: &mut Registry) {
     add_operators(registry, "ID", FieldType::Uuid);
     for shape in Catalog::get().shapes() {
-        for field in indexed_fields(shape.kind.def()) {
-            add_operators(registry, &scalar_name(field), field.field_type);
-        }
-        add_filter(registry, shape);
-        add_order(registry, shape);
+        add_lists(registry, shape.type_name(), &indexed_fields(shape.kind.def()).collect::<Vec<_>>());
     }
+}
+
+/// Adds the filter and the order of one type of rows.
+pub(in crate::graphql) fn add_lists(registry: &mut Registry, type_name: &str, fields: &[&'static Field]) {
+    fields.iter().for_each(|field| add_operators(registry, &scalar_name(field), field.field_type));
+    add_filter(registry, type_name, fields);
+    add_order(registry, type_name, fields);
 }
 
 /// Adds the operators of one scalar or enum: `DateFilter`.
@@ -35,20 +38,19 @@ fn add_operators(registry: &mut Registry, scalar: &str, field_type: FieldType) {
     add(registry, &name, input(&name, "Every operator given must hold.", operators));
 }
 
-fn add_filter(registry: &mut Registry, shape: &Shape) {
-    let name = filter_name(shape);
+fn add_filter(registry: &mut Registry, type_name: &str, tests: &[&'static Field]) {
+    let name = filter_name(type_name);
     let mut fields = vec![argument("id", operators_name("ID"), "The identifier.")];
-    let tests = indexed_fields(shape.kind.def());
-    fields.extend(tests.map(|field| argument(&column_name(field), operators_for(field), field.doc.trim())));
+    fields.extend(tests.iter().map(|field| argument(&column_name(field), operators_for(field), field.doc.trim())));
     fields.push(argument("and", format!("[{name}!]"), "All of these."));
     fields.push(argument("or", format!("[{name}!]"), "At least one of these."));
     fields.push(argument("not", name.clone(), "Not this."));
     add(registry, &name, input(&name, "Every condition given must hold; `{}` lets every row pass.", fields));
 }
 
-fn add_order(registry: &mut Registry, shape: &Shape) {
-    let (name, fields) = (order_type_name(shape), format!("{}OrderField", shape.type_name()));
-    let values = std::iter::once("ID".to_owned()).chain(indexed_fields(shape.kind.def()).map(order_name));
+fn add_order(registry: &mut Registry, type_name: &str, by: &[&'static Field]) {
+    let (name, fields) = (order_type_name(type_name), format!("{type_name}OrderField"));
+    let values = std::iter::once("ID".to_owned()).chain(by.iter().map(|field| order_name(field)));
     let values = values.map(|value| (value.clone(), MetaEnumValue::new(value))).collect();
     let doc = "A field by which lists are ordered.".to_owned();
     add(registry, &fields, EnumBuilder::new(fields.clone(), values).description(Some(doc)).build());
@@ -78,12 +80,12 @@ fn operators_name(scalar: &str) -> String {
     format!("{scalar}Filter")
 }
 
-/// Returns the name of the filter of a kind: `VisitFilter`.
-pub(super) fn filter_name(shape: &Shape) -> String {
-    operators_name(shape.type_name())
+/// Returns the name of the filter of a type: `VisitFilter`.
+pub(super) fn filter_name(type_name: &str) -> String {
+    operators_name(type_name)
 }
 
-/// Returns the name of the order of a kind: `VisitOrder`.
-pub(super) fn order_type_name(shape: &Shape) -> String {
-    format!("{}Order", shape.type_name())
+/// Returns the name of the order of a type: `VisitOrder`.
+pub(super) fn order_type_name(type_name: &str) -> String {
+    format!("{type_name}Order")
 }

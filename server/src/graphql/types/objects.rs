@@ -11,6 +11,7 @@ use super::inputs::{filter_name, order_type_name};
 use super::{add, argument, arguments, field, object};
 use crate::domain::policy::is_protected;
 use crate::graphql::catalog::{Catalog, Member, Shape, Source, scalar_name};
+use crate::graphql::fleet;
 use crate::graphql::paging::DEFAULT_PAGE;
 
 /// Adds the object types.
@@ -20,7 +21,7 @@ pub(super) fn register(registry: &mut Registry) {
         let fields = shape.members.iter().map(|member| member_field(def.kind, member));
         add(registry, def.type_name, object(def.type_name, def.doc, fields));
         registry.add_implements(def.type_name, "Node");
-        add_connection(registry, shape);
+        add_connection(registry, shape.type_name());
     }
     add(registry, "Node", node_interface());
     for definition in [page_info(), i18n_text(), place(), viewer(), permission()] {
@@ -40,6 +41,7 @@ pub(in crate::graphql) fn root_fields() -> Vec<MetaField> {
         let doc = format!("A list: {}", shape.kind.def().doc.trim());
         fields.push(list_field(shape.plural, shape, true, &doc));
     }
+    fields.extend(fleet::root_fields());
     fields
 }
 
@@ -71,22 +73,27 @@ fn list_field(name: &str, shape: &Shape, at_root: bool, doc: &str) -> MetaField 
 }
 
 fn list_arguments(shape: &Shape) -> Vec<MetaInputValue> {
-    let mut list = vec![
-        argument("first", "Int", "How many rows from the start; 25 unless told, at most 200."),
-        argument("after", "String", "Start after the row with this cursor."),
-        argument("last", "Int", "How many rows from the end."),
-        argument("before", "String", "End before the row with this cursor."),
-        argument("filter", filter_name(shape), "What the rows must fulfil."),
-        argument("orderBy", format!("[{}!]", order_type_name(shape)), "The order; by identifier unless told."),
-    ];
+    let mut list = page_arguments(shape.type_name());
     if shape.kind.def().fields.iter().any(|field| field.searched) {
         list.push(argument("search", "String", "Text that the row contains; case and diacritics do not count."));
     }
     list
 }
 
+/// Returns the arguments that every list of rows has.
+pub(in crate::graphql) fn page_arguments(type_name: &str) -> Vec<MetaInputValue> {
+    vec![
+        argument("first", "Int", "How many rows from the start; 25 unless told, at most 200."),
+        argument("after", "String", "Start after the row with this cursor."),
+        argument("last", "Int", "How many rows from the end."),
+        argument("before", "String", "End before the row with this cursor."),
+        argument("filter", filter_name(type_name), "What the rows must fulfil."),
+        argument("orderBy", format!("[{}!]", order_type_name(type_name)), "The order; by identifier unless told."),
+    ]
+}
+
 /// Returns what a list costs: its own read, and the selection for every row of the page.
-fn list_cost(
+pub(in crate::graphql) fn list_cost(
     ctx: &VisitorContext<'_>,
     variables: &[Positioned<async_graphql::parser::types::VariableDefinition>],
     selected: &Selected,
@@ -98,8 +105,8 @@ fn list_cost(
     Ok(rows.saturating_mul(child).saturating_add(1))
 }
 
-fn add_connection(registry: &mut Registry, shape: &Shape) {
-    let name = shape.type_name();
+/// Adds the connection and the edge of a type.
+pub(in crate::graphql) fn add_connection(registry: &mut Registry, name: &str) {
     let (connection, edge) = (format!("{name}Connection"), format!("{name}Edge"));
     let edge_fields = [
         field("cursor", "String!", "Where the row stands in the list."),

@@ -98,16 +98,38 @@ pub async fn seen(conn: &mut Conn, device_id: Uuid, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Sets the status of a device of the programme and returns whether there is one.
+/// A new status of a device.
+#[derive(Clone, Debug)]
+pub struct StatusChange {
+    /// The status.
+    pub status: DeviceStatus,
+    /// Who sets it.
+    pub by: Uuid,
+    /// Why, in that person's words.
+    pub reason: String,
+}
+
+/// Sets the status of a device of the programme and returns whether there is one. A status that it has already keeps
+/// who set it first, and a wipe that was asked for is not taken back by a mere revocation.
 pub async fn set_status(
     conn: &mut Conn,
     programme_id: Uuid,
     device_id: Uuid,
-    status: DeviceStatus,
+    change: &StatusChange,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql = Sql::new("UPDATE device SET status = $3 WHERE programme_id = $1 AND id = $2")
+    const SET: &str = "\
+        WITH found AS (SELECT status FROM device WHERE programme_id = $1 AND id = $2 FOR UPDATE), \
+        changed AS (UPDATE device d SET status = $3, status_at = $4, status_by = $5, status_reason = $6 FROM found \
+            WHERE d.programme_id = $1 AND d.id = $2 AND d.status <> $3 \
+              AND NOT ($3 = 'REVOKED' AND d.status IN ('WIPE_REQUESTED', 'WIPED'))) \
+        SELECT status FROM found";
+    let sql = Sql::new(SET)
         .bind(programme_id)
         .bind(device_id)
-        .bind(status.code());
-    Ok(conn.execute(sql).await? > 0)
+        .bind(change.status.code())
+        .bind(now)
+        .bind(change.by)
+        .bind(change.reason.as_str());
+    Ok(conn.query_opt(sql).await?.is_some())
 }

@@ -177,6 +177,16 @@ pub async fn by_access(conn: &mut Conn, hash: &[u8]) -> Result<Option<(Session, 
     record.map(|record| Ok((read_session(&record)?, record.timestamp(8)?))).transpose()
 }
 
+/// Returns whether a session goes on: it was not ended, its account may sign in, and its device is not blocked.
+pub async fn is_open(conn: &mut Conn, id: Uuid) -> Result<bool, StoreError> {
+    let sql = Sql::new(
+        "SELECT s.revoked_at IS NULL AND a.status = 'ACTIVE' AND coalesce(d.status, 'ACTIVE') = 'ACTIVE' \
+         FROM session s JOIN account a ON a.user_id = s.user_id LEFT JOIN device d ON d.id = s.device_id \
+         WHERE s.id = $1",
+    );
+    conn.query_opt(sql.bind(id)).await?.map_or(Ok(false), |record| record.bool(0))
+}
+
 /// Locks the session of a refresh token until the end of the transaction, so that two refreshes with one token
 /// follow each other. Returns the session's id.
 pub async fn lock_by_refresh(conn: &mut Conn, hash: &[u8]) -> Result<Option<Uuid>, StoreError> {

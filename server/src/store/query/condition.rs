@@ -17,7 +17,7 @@ pub enum Column {
 }
 
 impl Column {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::store) fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Field(field) => field.name,
@@ -91,7 +91,7 @@ pub(super) fn push_access(sql: &mut Sql, access: &Access) {
 }
 
 /// Appends a filter.
-pub(super) fn push_filter(sql: &mut Sql, filter: &Filter) {
+pub(in crate::store) fn push_filter(sql: &mut Sql, filter: &Filter) {
     match filter {
         Filter::All(parts) => push_joined(sql, parts, " AND ", "TRUE"),
         Filter::Any(parts) => push_joined(sql, parts, " OR ", "FALSE"),

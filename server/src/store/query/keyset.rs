@@ -59,7 +59,7 @@ pub struct Position {
 }
 
 /// Appends `ORDER BY` terms for rows of the alias `t`; `named` says how a column is called there.
-pub(super) fn push_order(sql: &mut Sql, order: &[Order], tie: Direction, named: impl Fn(Column) -> String) {
+pub(in crate::store) fn push_order(sql: &mut Sql, order: &[Order], tie: Direction, named: impl Fn(Column) -> String) {
     for term in order {
         sql.push(&format!("{} {}, ", named(term.column), term.direction.keyword()));
     }
@@ -67,7 +67,7 @@ pub(super) fn push_order(sql: &mut Sql, order: &[Order], tie: Direction, named: 
 }
 
 /// Appends "the row comes after `position`".
-pub(super) fn push_after(sql: &mut Sql, order: &[Order], tie: Direction, position: &Position) {
+pub(in crate::store) fn push_after(sql: &mut Sql, order: &[Order], tie: Direction, position: &Position) {
     push_index_hint(sql, order, position);
     sql.push("(");
     for at in 0..order.len() {

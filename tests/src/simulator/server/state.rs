@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::log::Entry;
-use server::store::mutations::{DeviceContact, FieldChange, MutationRecord, Outbox};
+use server::store::mutations::{FieldChange, MutationRecord, Outbox};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Position};
 use sync_protocol::entity::{EntityKind, Row};
@@ -33,8 +33,6 @@ pub struct State {
     pub mutations: BTreeMap<(OutboxKey, u64), Kept>,
     /// The last number and hash of each outbox.
     pub outboxes: BTreeMap<OutboxKey, (u64, ChainHash)>,
-    /// What devices said of themselves.
-    pub contacts: BTreeMap<Uuid, DeviceContact>,
     /// The number of each push, by its outbox and first mutation.
     pushes: BTreeMap<(OutboxKey, u64), u64>,
     /// What was held and then applied, by the commit that did.
