@@ -29,6 +29,7 @@ mod scopes;
 mod session;
 mod tables;
 mod value;
+mod verify;
 mod write;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use read::{RowState, ShownRow, SyncStatus};
 pub use salvage::Salvaged;
 pub(crate) use session::REQUEST_BYTES;
 pub use session::{PushBytes, SyncView};
+pub use verify::Verified;
 pub use write::{AcceptAll, Lookup, Proposal, Validator, WriteBatch};
 
 use std::collections::HashSet;

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod database;
+pub mod epochs;
 pub mod fleet;
 pub mod log;
 pub mod migrate;

@@ -1,7 +1,8 @@
 //! The door for devices: `POST /sync/v1`, frames in and frames out.
 //!
-//! [`admission`] says who comes in and when the others come back, [`routes`] checks who asks, [`request`] reads what was sent, [`session`] answers it, [`pull`] sends what the
-//! device lacks. Sessions share a [`Desk`], over any [`SyncStore`](crate::store::SyncStore).
+//! [`admission`] says who comes in and when the others come back, [`routes`] checks who asks, [`request`] reads what
+//! was sent, [`session`] answers it, [`pull`] sends what the device lacks, [`verify`] answers a device that checks what
+//! it holds. Sessions share a [`Desk`], over any [`SyncStore`](crate::store::SyncStore).
 
 mod admission;
 mod desk;
@@ -9,8 +10,10 @@ mod pull;
 mod request;
 mod routes;
 mod session;
+mod verify;
 
 pub use admission::{Door, Visitor};
 pub use desk::{Caller, Desk};
-pub use request::{FrameLimits, parse};
+pub use request::{FrameLimits, SyncRequest, parse};
 pub use routes::{SyncState, routes};
+pub use verify::{Checks, Verification};

@@ -39,6 +39,38 @@ impl Position {
     }
 }
 
+/// Where a history was left for another one, because the database was restored from a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// The history that was left.
+    pub parent: Uuid,
+    /// The one that replaced it.
+    pub epoch: Uuid,
+    /// Up to this number both are the same.
+    pub common_seq: u64,
+    /// The first number of the new one. Those in between belong to the history that was left, for ever.
+    pub resumed_seq: u64,
+}
+
+/// Returns up to which number the history `from` is part of the history `to`; `None` when nothing is known of it.
+pub fn common_seq(forks: &[Fork], from: Uuid, to: Uuid) -> Option<u64> {
+    let (mut at, mut common) = (from, u64::MAX);
+    // Each step leads to a later history; more steps than forks would be a circle.
+    for _ in 0..=forks.len() {
+        if at == to {
+            return Some(common);
+        }
+        let fork = forks.iter().find(|fork| fork.parent == at)?;
+        (at, common) = (fork.epoch, common.min(fork.common_seq));
+    }
+    None
+}
+
+/// Returns whether a number belongs to a history that was left: what a person had seen of it is not known here.
+pub fn is_lost(forks: &[Fork], seq: u64) -> bool {
+    forks.iter().any(|fork| fork.common_seq < seq && seq < fork.resumed_seq)
+}
+
 /// Returns a fingerprint of a set of scopes, whatever their order.
 pub fn scopes_hash(scopes: &[Uuid]) -> ChainHash {
     let mut sorted = scopes.to_vec();
@@ -62,6 +94,29 @@ mod tests {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(scopes_hash(&[a, b]), scopes_hash(&[b, a, b]));
         assert_ne!(scopes_hash(&[a, b]), scopes_hash(&[a]));
+    }
+
+    #[test]
+    fn a_history_is_followed_through_every_restore() {
+        let epoch = Uuid::from_u128;
+        let fork = |parent, to, common_seq, resumed_seq| Fork {
+            parent: epoch(parent),
+            epoch: epoch(to),
+            common_seq,
+            resumed_seq,
+        };
+        let forks = [fork(1, 2, 500, 2_000), fork(2, 3, 2_100, 9_000), fork(4, 3, 300, 9_000)];
+        assert_eq!(common_seq(&forks, epoch(1), epoch(3)), Some(500));
+        assert_eq!(common_seq(&forks, epoch(2), epoch(3)), Some(2_100));
+        assert_eq!(common_seq(&forks, epoch(3), epoch(3)), Some(u64::MAX));
+        assert_eq!(common_seq(&forks, epoch(3), epoch(2)), None, "there is no way back");
+        assert_eq!(common_seq(&forks, epoch(7), epoch(3)), None);
+        assert_eq!(common_seq(&[fork(1, 2, 5, 9), fork(2, 1, 5, 9)], epoch(1), epoch(3)), None, "a circle ends");
+        let lost: Vec<u64> = [300, 500, 501, 1_999, 2_000, 2_100, 2_101, 9_000]
+            .into_iter()
+            .filter(|n| is_lost(&forks[..2], *n))
+            .collect();
+        assert_eq!(lost, [501, 1_999, 2_101]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod cbor;
 pub mod code;
 pub mod cursor;
+pub mod digest;
 pub mod entity;
 pub mod field;
 pub mod form;

@@ -4,9 +4,17 @@
 //! [`PushResult`] for each push, [`Scopes`] when they changed, then rows and [`Checkpoint`]s until everything
 //! is there, and [`End`]. Messages are self-describing maps: unknown fields are ignored, missing ones take
 //! their default.
+//!
+//! A device that wants to know whether it holds what the server holds says so in its hello and gets [`Digests`]
+//! before the end. Where they differ, its next requests carry [`Sums`] after the pushes, each answered with a
+//! [`Listing`], and then [`Want`], answered with rows before the last checkpoint.
+
+mod verify;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use verify::{Digests, Listing, Sums, Want};
 
 use crate::cbor::{self, Malformed};
 use crate::cursor::{Cursor, Position};
@@ -58,6 +66,13 @@ pub struct Hello {
     /// How long the server may wait for news before it answers that there are none.
     #[serde(default)]
     pub wait_ms: u32,
+    /// Set when the server is to send the digests of the scopes: the highest number of a kind that the device knows.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub verify_kinds: u16,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What waits on a device, so that the office sees it.
@@ -80,8 +95,8 @@ pub struct OutboxSummary {
     pub lost: u32,
 }
 
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// Mutations in the order of their numbers.
@@ -117,6 +132,13 @@ pub struct Welcome {
     pub last_no: u64,
     /// The hash of that mutation.
     pub last_hash: ChainHash,
+    /// With [`History::Other`]: up to where the device's history is the server's too. The device goes on from here
+    /// and lets its digests be compared, instead of fetching everything again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common: Option<Cursor>,
+    /// Up to where everything is in a verified backup: the device need not keep what was acknowledged up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable_seq: Option<u64>,
 }
 
 /// Whether a cursor belongs to the server's history.
@@ -125,7 +147,8 @@ pub struct Welcome {
 pub enum History {
     /// It does.
     Same,
-    /// It does not: the server was restored, or the device talks to another one. Everything is sent again.
+    /// It does not: the server was restored, or the device talks to another one. Everything is sent again, or
+    /// repaired from [`Welcome::common`] on.
     Other,
 }
 
@@ -283,6 +306,10 @@ pub enum Message {
     Checkpoint(Checkpoint),
     End(End),
     Fault(Fault),
+    Sums(Sums),
+    Want(Want),
+    Digests(Digests),
+    Listing(Listing),
     /// A frame of a newer version that may be skipped.
     Skipped(u8),
 }
@@ -299,6 +326,11 @@ pub mod frame_type {
     pub const CHECKPOINT: u8 = 21;
     pub const END: u8 = 22;
     pub const FAULT: u8 = 23;
+    // Added later, and therefore skipped by those who do not know them.
+    pub const SUMS: u8 = 130;
+    pub const WANT: u8 = 131;
+    pub const DIGESTS: u8 = 144;
+    pub const LISTING: u8 = 145;
 }
 
 impl Message {
@@ -315,6 +347,10 @@ impl Message {
             Self::Checkpoint(message) => (t::CHECKPOINT, cbor::to_vec(message)),
             Self::End(message) => (t::END, cbor::to_vec(message)),
             Self::Fault(message) => (t::FAULT, cbor::to_vec(message)),
+            Self::Sums(message) => (t::SUMS, cbor::to_vec(message)),
+            Self::Want(message) => (t::WANT, message.encode()),
+            Self::Digests(message) => (t::DIGESTS, cbor::to_vec(message)),
+            Self::Listing(message) => (t::LISTING, message.encode()),
             Self::Rows(message) => match message.kind {
                 Some(kind) => (t::ROWS, rows::encode(kind, &message.rows)),
                 None => return,
@@ -339,6 +375,10 @@ impl Message {
             t::CHECKPOINT => Self::Checkpoint(cbor::from_slice(payload)?),
             t::END => Self::End(cbor::from_slice(payload)?),
             t::FAULT => Self::Fault(cbor::from_slice(payload)?),
+            t::SUMS => Self::Sums(cbor::from_slice(payload)?),
+            t::WANT => Self::Want(Want::decode(payload)?),
+            t::DIGESTS => Self::Digests(cbor::from_slice(payload)?),
+            t::LISTING => Self::Listing(Listing::decode(payload)?),
             kind if kind & frame::SKIPPABLE != 0 => Self::Skipped(kind),
             kind => return Err(Malformed(format!("frame type {kind} is not known; the application is too old"))),
         })

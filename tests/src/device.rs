@@ -40,6 +40,8 @@ pub struct Device {
     pub cache: Cache,
     /// How long the server may wait for news.
     pub wait_ms: u32,
+    /// The highest number of a kind whose digests it asks for; 0 when it asks for none.
+    pub verify_kinds: u16,
     /// How much its clock is ahead.
     pub clock_ahead_ms: i64,
     /// Where it sends to: the server, or a proxy before it.
@@ -65,6 +67,7 @@ impl Device {
             confirmed: 0,
             cache: Cache::default(),
             wait_ms: 0,
+            verify_kinds: 0,
             clock_ahead_ms: 0,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::new(),
@@ -156,14 +159,25 @@ impl Device {
             outbox: OutboxSummary::default(),
             wall_clock: now().plus_ms(self.clock_ahead_ms),
             wait_ms: self.wait_ms,
+            verify_kinds: self.verify_kinds,
         }
     }
 
     /// Sends one request and returns what arrived of the answer. Changes nothing on the device.
     pub async fn exchange(&self, hello: Hello, pushes: &[Push]) -> Answer {
+        let pushes: Vec<Message> = pushes.iter().cloned().map(Message::Push).collect();
+        self.say(hello, &pushes).await
+    }
+
+    /// Asks something besides its rows and returns the answer.
+    pub async fn ask(&self, questions: &[Message]) -> Answer {
+        self.say(self.hello(), questions).await
+    }
+
+    async fn say(&self, hello: Hello, messages: &[Message]) -> Answer {
         let mut body = Vec::new();
         Message::Hello(hello).write(&mut body);
-        pushes.iter().for_each(|push| Message::Push(push.clone()).write(&mut body));
+        messages.iter().for_each(|message| message.write(&mut body));
         let request = self.http.post(format!("http://{}/sync/v1", self.address));
         let request = request.bearer_auth(&self.token).header("content-type", MEDIA_TYPE).body(body);
         let Ok(response) = request.send().await else { return Answer::default() };

@@ -28,13 +28,16 @@ pub struct Phone {
     read_timeout: Option<Duration>,
 }
 
+/// The key of every phone's files.
+const KEY: [u8; 32] = [0x7e; 32];
+
 /// Opens the application on a folder.
 pub fn open(folder: &Path, server: SocketAddr) -> Client {
     open_config(Config::new(format!("http://{server}"), folder))
 }
 
 fn open_config(config: Config) -> Client {
-    Client::open(ClientConfig::new(config, Arc::new(FixedKeyProvider([0x7e; 32])))).expect("the folder can be opened")
+    Client::open(ClientConfig::new(config, Arc::new(FixedKeyProvider(KEY)))).expect("the folder can be opened")
 }
 
 /// Rows by kind and identifier.
@@ -130,6 +133,16 @@ impl Phone {
     /// Ends the application without a word to it and opens it again: only the files are left of what it knew.
     pub fn restart(&mut self) {
         self.close();
+        self.reopen();
+    }
+
+    /// Does to the closed cache what a fault of a program would do, and opens the application again.
+    pub fn damage_cache(&mut self, statements: &str) {
+        self.close();
+        let conn = rusqlite::Connection::open(self.folder.path().join("cache.db")).expect("the cache can be opened");
+        let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        conn.execute_batch(&format!("PRAGMA key = \"x'{key}'\"; {statements}")).expect(statements);
+        drop(conn);
         self.reopen();
     }
 

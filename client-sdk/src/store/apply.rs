@@ -196,6 +196,7 @@ impl Inner {
         if let Some(cursor) = &checkpoint.cursor {
             self.set_cursor(cursor)?;
             self.sweep()?;
+            self.forget_asked()?;
             meta::set(&self.cache.conn, "complete_ms", now_ms)?;
         }
         Ok(())

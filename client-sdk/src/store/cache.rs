@@ -16,7 +16,8 @@ use super::{fold, meta, tables};
 use crate::error::{Doing as _, Result};
 
 /// The schema of the tables that are not made from field tables, step by step.
-pub(super) const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
     CREATE TABLE _base (
         kind INTEGER NOT NULL,
@@ -31,7 +32,21 @@ pub(super) const STEPS: &[&str] = &["
         behind_kind INTEGER,
         behind_row BLOB
     ) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE _suspect (
+        scope BLOB NOT NULL,
+        prefix BLOB NOT NULL,
+        PRIMARY KEY (scope, prefix)
+    ) WITHOUT ROWID;
+    CREATE TABLE _wanted (
+        kind INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        is_asked INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+",
+];
 
 /// The version of rows that are not known to the server.
 pub(super) const LOCAL_ONLY: i64 = 0;

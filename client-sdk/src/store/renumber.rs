@@ -37,7 +37,9 @@ impl Store {
         inner.outbox.durably(|outbox| {
             outbox.incarnation = incarnation;
             outbox.renumber_pending()
-        })
+        })?;
+        // The other copy of this outbox may have sent what the server took for ours, and did not send back.
+        inner.verify_soon()
     }
 }
 

@@ -90,7 +90,7 @@ impl Inner {
         behind.iter().try_for_each(|(scope, position)| self.put_scope(*scope, Some(position)))
     }
 
-    fn put_scope(&self, scope: Uuid, behind: Option<&Position>) -> Result<()> {
+    pub(super) fn put_scope(&self, scope: Uuid, behind: Option<&Position>) -> Result<()> {
         const SQL: &str = "INSERT INTO _scope (id, behind_seq, behind_kind, behind_row) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (id) DO UPDATE SET behind_seq = excluded.behind_seq,
                 behind_kind = excluded.behind_kind, behind_row = excluded.behind_row";
@@ -139,18 +139,25 @@ impl Inner {
     }
 
     fn unconfirm_everything(&mut self) -> Result<()> {
+        self.unconfirm_after(0)?;
+        self.cache.run("DELETE FROM _scope", [])?;
+        self.set_cursor(&Cursor::default())?;
+        self.forget_repair()?;
+        meta::set(&self.cache.conn, "is_sweeping", true)
+    }
+
+    /// Forgets the versions after a number: the server may have others, or none.
+    pub(super) fn unconfirm_after(&mut self, seq: u64) -> Result<()> {
         for kind in EntityKind::ALL {
             let name = kind.def().name;
-            self.cache.run(&format!("UPDATE \"{name}\" SET seq = {UNCONFIRMED} WHERE seq > 0"), [])?;
+            self.cache.run(&format!("UPDATE \"{name}\" SET seq = {UNCONFIRMED} WHERE seq > ?1"), [seq as i64])?;
         }
         for key in self.overlay.keys() {
-            if let Some(base) = self.cache.base(key)? {
+            if let Some(base) = self.cache.base(key)?.filter(|base| base.seq > seq as i64) {
                 self.cache.keep_base(key.0, &super::cache::Base { seq: 0, ..base })?;
             }
         }
-        self.cache.run("DELETE FROM _scope", [])?;
-        self.set_cursor(&Cursor::default())?;
-        meta::set(&self.cache.conn, "is_sweeping", true)
+        Ok(())
     }
 
     /// Asks for all rows once more, because this version knows more about them. The cursor stays.
@@ -169,15 +176,20 @@ impl Inner {
 
     /// Drops what did not come again after [`Store::start_over`].
     pub(super) fn sweep(&mut self) -> Result<()> {
-        if !meta::get::<bool>(&self.cache.conn, "is_sweeping")?.unwrap_or(false) {
-            return Ok(());
+        if meta::get::<bool>(&self.cache.conn, "is_sweeping")?.unwrap_or(false) {
+            self.drop_unconfirmed()?;
+            meta::remove(&self.cache.conn, "is_sweeping")?;
         }
+        Ok(())
+    }
+
+    /// Drops the rows that the server has not confirmed.
+    pub(super) fn drop_unconfirmed(&mut self) -> Result<()> {
         for kind in EntityKind::ALL {
             let sql = format!("SELECT id FROM \"{}\" WHERE seq = {UNCONFIRMED}", kind.def().name);
             let ids = self.ids(&sql, [])?;
             self.drop_rows(*kind, &ids)?;
         }
-        self.load_conflicts()?;
-        meta::remove(&self.cache.conn, "is_sweeping")
+        self.load_conflicts()
     }
 }

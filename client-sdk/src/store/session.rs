@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Store;
 use super::change::ChangeState;
 use super::outbox::{self, Outbox};
+use super::verify::KINDS;
 use crate::error::{Doing as _, Result};
 
 /// The most mutations of one push frame.
@@ -32,6 +33,8 @@ pub struct SyncView {
     pub cursor: Cursor,
     /// Whether there are tokens.
     pub is_signed_in: bool,
+    /// Whether rows differ from the server's, and it is being put right.
+    pub is_repairing: bool,
 }
 
 /// A change on its way into a push frame.
@@ -51,6 +54,7 @@ impl Store {
             acked_no: inner.outbox.number(inner.outbox.acked),
             cursor: inner.cursor()?,
             is_signed_in,
+            is_repairing: inner.is_repairing()?,
         })
     }
 
@@ -75,6 +79,7 @@ impl Store {
             outbox: OutboxSummary { pending: pending as u32, rejected, oldest_ms, ..OutboxSummary::default() },
             wall_clock: now,
             wait_ms,
+            verify_kinds: if inner.is_verification_due(now.0)? { KINDS } else { 0 },
         })
     }
 

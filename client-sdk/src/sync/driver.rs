@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::machine::{Event, Failure, Notice, StateView};
 use super::transport::{TokenKeeper, Transport};
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{Store, Verified};
 
 use pace::Pace;
 use session::{Next, Session};
@@ -61,6 +61,8 @@ pub struct SyncReport {
     pub bytes_received: u64,
     /// Requests made.
     pub requests: u32,
+    /// What came of comparing the device's rows with the server's, when they were compared.
+    pub verified: Option<Verified>,
     /// Whether everything is on both sides.
     pub complete: bool,
 }

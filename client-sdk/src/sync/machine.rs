@@ -127,6 +127,14 @@ impl Machine {
                 self.check_page(view)
             }
             (true, Message::Checkpoint(checkpoint)) => run.page(checkpoint, view),
+            (true, Message::Digests(digests)) => {
+                run.has_advanced = true;
+                vec![Command::Verify(digests)]
+            }
+            (true, Message::Listing(listing)) => {
+                run.has_advanced = true;
+                vec![Command::Compare(listing)]
+            }
             (true, Message::End(end)) => {
                 run.end = Some(end);
                 Vec::new()
@@ -149,7 +157,7 @@ impl Machine {
         let mut commands = Vec::new();
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
-            commands.push(Command::StartOver);
+            commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));
         }
         // With a push, its result says what to do.
         if !run.pushes && welcome.last_no > view.store.last_no {
@@ -179,7 +187,9 @@ impl Machine {
         };
         self.failures = 0;
         let retry_after_ms = run.retry_after_ms.max(u64::from(end.retry_after_ms));
-        let is_done = run.is_complete && !end.more && !view.has_pending();
+        // A server that does not answer checks is not asked again and again.
+        let goes_on_repairing = view.store.is_repairing && run.has_advanced;
+        let is_done = run.is_complete && !end.more && !view.has_pending() && !goes_on_repairing;
         self.is_up_to_date = is_done;
         if run.has_advanced || is_done {
             self.stalls = 0;
@@ -252,6 +262,8 @@ fn name_of(message: &Message) -> &'static str {
         Message::Checkpoint(_) => "a checkpoint",
         Message::End(_) => "the end",
         Message::Fault(_) => "a fault",
+        Message::Sums(_) | Message::Want(_) => "a question",
+        Message::Digests(_) | Message::Listing(_) => "an answer to a check",
         Message::Skipped(_) => "an unknown frame",
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::machine::{Command, Failure};
 use crate::error::Result;
-use crate::store::{Answered, Store};
+use crate::store::{Answered, Store, Verified};
 
 /// Work that may wait: so many pages are in memory at most, besides the one that is being received.
 const JOBS_AHEAD: usize = 2;
@@ -22,6 +22,8 @@ pub struct Done {
     pub rows: u64,
     /// Whether everything is now here.
     pub is_complete: bool,
+    /// What came of comparing the rows with the server's.
+    pub verified: Option<Verified>,
 }
 
 /// The worker of one request.
@@ -74,6 +76,9 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::ApplyResult(result) => done.answered = take_result(store, &result)?,
         Command::ApplyScopes(scopes) => drop(store.apply_scopes(&scopes)?),
         Command::StartOver => store.start_over()?,
+        Command::Rebase(common) => store.rebase(&common)?,
+        Command::Verify(digests) => done.verified = Some(store.apply_digests(&digests)?),
+        Command::Compare(listing) => store.apply_listing(&listing)?,
         Command::Rewind(number) => store.rewind(number)?,
         Command::NewIncarnation => store.new_incarnation()?,
         Command::Request { .. }
@@ -97,6 +102,7 @@ impl Done {
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.is_complete |= other.is_complete;
+        self.verified = other.verified.or(self.verified);
         self.answered.pushed += other.answered.pushed;
         self.answered.held += other.answered.held;
         self.answered.rejected += other.answered.rejected;

@@ -519,7 +519,9 @@ impl Decider<'_> {
                 (None, Some(row)) => changed.created.push(row),
                 (Some(before), Some(row)) if before != row => changed.updated.push(row),
                 (Some(_), None) => changed.deleted.push(id),
-                _ => {}
+                // Nothing is written, so that the row keeps its version: the device must not give it a new one.
+                (Some(_), Some(_)) => self.is_verbatim = false,
+                (None, None) => {}
             }
         }
         let Self { released, is_verbatim, touched_again, .. } = self;

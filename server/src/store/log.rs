@@ -4,19 +4,30 @@
 //! loses rows that commit in between (15 % of them under stress). [`ProgrammeSnapshot`] is therefore the only
 //! way to read the log, and it can only be made by opening one snapshot and reading the head in it.
 
-use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::cursor::{self, Cursor, Position};
+use sync_protocol::digest::Version;
 use sync_protocol::entity::EntityKind;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::{GoneReason, VersionedRow};
 use uuid::Uuid;
 
-use super::{Conn, Db, Sql, StoreError, Tx, rows};
+use super::{Conn, Db, Sql, StoreError, Tx, epochs, rows};
 
 /// One consistent view of a programme.
 pub struct ProgrammeSnapshot {
     tx: Tx,
     programme: Uuid,
     head: Cursor,
+    bounds: Bounds,
+}
+
+/// What is no longer kept of the log, and what is kept for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Up to this number deletions are no longer told.
+    pub floor_seq: u64,
+    /// Up to this number everything is in a verified backup; 0 when nobody said so.
+    pub durable_seq: u64,
 }
 
 /// An entry of the log.
@@ -34,8 +45,13 @@ impl ProgrammeSnapshot {
     /// Opens a snapshot. A programme without any change has an empty log with a nil epoch.
     pub async fn open(db: &Db, programme: Uuid) -> Result<Self, StoreError> {
         let mut tx = db.conn().await?.snapshot_tx().await?;
-        let head = head_of(&mut tx, programme).await?;
-        Ok(Self { tx, programme, head })
+        let (head, bounds) = head_and_bounds(&mut tx, programme).await?;
+        Ok(Self { tx, programme, head, bounds })
+    }
+
+    /// Returns what is no longer kept, and what is kept for good.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Returns the newest number, with its epoch and chain.
@@ -108,22 +124,75 @@ impl ProgrammeSnapshot {
         rows::read_page(&mut self.tx, self.programme, kind, entries).await
     }
 
-    /// Returns whether a cursor belongs to this history.
+    /// Returns the newest number of each scope, of rows that came as of rows that left. One look at the end of an
+    /// index for each scope.
+    pub async fn scope_heads(&mut self, scopes: &[Uuid]) -> Result<Vec<(Uuid, u64)>, StoreError> {
+        const HEADS: &str = "SELECT s.id, greatest( \
+                (SELECT h.seq FROM sync_head h WHERE h.programme_id = $1 AND h.scope_id = s.id \
+                 ORDER BY h.seq DESC LIMIT 1), \
+                (SELECT x.seq FROM scope_exit x WHERE x.programme_id = $1 AND x.scope_id = s.id \
+                 ORDER BY x.seq DESC LIMIT 1), 0) \
+             FROM unnest($2::uuid[]) AS s(id)";
+        let records = self.tx.query(Sql::new(HEADS).bind(self.programme).bind(scopes)).await?;
+        records.iter().map(|record| Ok((record.uuid(0)?, record.int(1)? as u64))).collect()
+    }
+
+    /// Returns every live row of a scope with its version.
+    pub async fn versions(&mut self, scope: Uuid) -> Result<Vec<Version>, StoreError> {
+        const VERSIONS: &str = "SELECT kind, row_id, seq FROM sync_head \
+             WHERE programme_id = $1 AND scope_id = $2 AND NOT deleted";
+        let records = self.tx.query(Sql::new(VERSIONS).bind(self.programme).bind(scope)).await?;
+        records.iter().map(version_of).collect()
+    }
+
+    /// Returns those of the wanted rows that live in one of the scopes, with their scope.
+    pub async fn standing(
+        &mut self,
+        scopes: &[Uuid],
+        wanted: &[(u16, Uuid)],
+    ) -> Result<Vec<(Version, Uuid)>, StoreError> {
+        const STANDING: &str = "SELECT h.kind, h.row_id, h.seq, h.scope_id \
+             FROM unnest($2::int[], $3::uuid[]) AS w(kind, row_id) \
+             JOIN sync_head h ON h.programme_id = $1 AND h.kind = w.kind::smallint AND h.row_id = w.row_id \
+             WHERE NOT h.deleted AND h.scope_id = ANY($4)";
+        let kinds: Vec<i32> = wanted.iter().map(|(kind, _)| i32::from((*kind).min(i16::MAX as u16))).collect();
+        let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
+        let sql = Sql::new(STANDING).bind(self.programme).bind(kinds).bind(ids).bind(scopes);
+        let records = self.tx.query(sql).await?;
+        records.iter().map(|record| Ok((version_of(record)?, record.uuid(3)?))).collect()
+    }
+
+    /// Returns whether a cursor belongs to this history, or to one that it continues.
     pub async fn knows(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
         if cursor.seq == 0 {
             return Ok(true);
         }
-        if cursor.epoch != self.head.epoch || cursor.seq > self.head.seq {
-            return Ok(false);
-        }
-        if cursor.seq == self.head.seq {
+        if cursor.seq == self.head.seq && cursor.epoch == self.head.epoch {
             return Ok(cursor.chain == self.head.chain);
         }
-        let sql = Sql::new("SELECT chain FROM seal_log WHERE programme_id = $1 AND seq = $2")
-            .bind(self.programme)
-            .bind(cursor.seq as i64);
-        let found = self.tx.query_opt(sql).await?;
-        found.map_or(Ok(false), |record| Ok(record.bytes(0)? == cursor.chain.0))
+        if cursor.seq > self.head.seq {
+            return Ok(false);
+        }
+        let is_ours = cursor.epoch == self.head.epoch
+            || self.common_seq(cursor.epoch).await?.is_some_and(|common| cursor.seq <= common);
+        Ok(is_ours && epochs::chain_at(&mut self.tx, self.programme, cursor.seq).await? == Some(cursor.chain))
+    }
+
+    /// Returns up to where a cursor of a history that was left has the same one, `None` when that is not known.
+    pub async fn common_with(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, StoreError> {
+        if cursor.epoch == self.head.epoch {
+            return Ok(None);
+        }
+        let Some(seq) = self.common_seq(cursor.epoch).await?.filter(|common| *common < cursor.seq) else {
+            return Ok(None);
+        };
+        let chain = epochs::chain_at(&mut self.tx, self.programme, seq).await?;
+        Ok(chain.map(|chain| Cursor { epoch: self.head.epoch, seq, chain }))
+    }
+
+    async fn common_seq(&mut self, epoch: Uuid) -> Result<Option<u64>, StoreError> {
+        let forks = epochs::forks(&mut self.tx, self.programme).await?;
+        Ok(cursor::common_seq(&forks, epoch, self.head.epoch))
     }
 
     /// Gives access to other tables within the same snapshot.
@@ -139,13 +208,22 @@ impl ProgrammeSnapshot {
 
 /// Reads the head of a programme; outside a snapshot it only says whether there is news.
 pub async fn head_of(conn: &mut Conn, programme: Uuid) -> Result<Cursor, StoreError> {
-    let sql = Sql::new("SELECT epoch, seq, chain FROM programme_head WHERE programme_id = $1").bind(programme);
-    let Some(record) = conn.query_opt(sql).await? else { return Ok(Cursor::default()) };
-    Ok(Cursor { epoch: record.uuid(0)?, seq: record.int(1)? as u64, chain: chain_of(&record.bytes(2)?) })
+    Ok(head_and_bounds(conn, programme).await?.0)
+}
+
+async fn head_and_bounds(conn: &mut Conn, programme: Uuid) -> Result<(Cursor, Bounds), StoreError> {
+    const HEAD: &str = "SELECT epoch, seq, chain, floor_seq, durable_seq FROM programme_head WHERE programme_id = $1";
+    let Some(record) = conn.query_opt(Sql::new(HEAD).bind(programme)).await? else { return Ok(Default::default()) };
+    let head = Cursor { epoch: record.uuid(0)?, seq: record.int(1)? as u64, chain: chain_of(&record.bytes(2)?) };
+    Ok((head, Bounds { floor_seq: record.int(3)? as u64, durable_seq: record.int(4)? as u64 }))
 }
 
 pub(super) fn chain_of(bytes: &[u8]) -> ChainHash {
     bytes.try_into().map_or(ChainHash::START, ChainHash)
+}
+
+fn version_of(record: &super::Record) -> Result<Version, StoreError> {
+    Ok(Version { kind: record.int(0)? as u16, row_id: record.uuid(1)?, seq: record.int(2)? as u64 })
 }
 
 fn entry_of(record: &super::Record) -> Result<Entry, StoreError> {

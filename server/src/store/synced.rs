@@ -6,6 +6,7 @@
 use std::future::Future;
 
 use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::digest::Version;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::VersionedRow;
@@ -13,7 +14,7 @@ use sync_protocol::time::Date;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::log::{self, Entry, ProgrammeSnapshot};
+use super::log::{self, Bounds, Entry, ProgrammeSnapshot};
 use super::mutations::{self, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
 use super::{Db, Tx, accounts, office, query};
@@ -161,6 +162,42 @@ pub trait LogSnapshot: Send + Sized {
     ) -> impl Future<Output = Answer<Vec<VersionedRow>>> + Send;
     /// Returns whether a cursor belongs to this history.
     fn knows(&mut self, cursor: &Cursor) -> impl Future<Output = Answer<bool>> + Send;
+    /// Returns up to where a cursor of another history has the same one, `None` when that is not known.
+    fn common_with(&mut self, _cursor: &Cursor) -> impl Future<Output = Answer<Option<Cursor>>> + Send {
+        async { Ok(None) }
+    }
+    /// Returns what is no longer kept, and what is kept for good.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
+    }
+    /// Returns a number of each scope that changes whenever its rows do; scopes of which none is known are left out.
+    fn scope_heads(&mut self, _scopes: &[Uuid]) -> impl Future<Output = Answer<Vec<(Uuid, u64)>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+    /// Returns every live row of a scope with its version.
+    fn versions(&mut self, scope: Uuid) -> impl Future<Output = Answer<Vec<Version>>> + Send {
+        async move {
+            let entries = self.entries(&[(scope, Position::default())], &[], None, u32::MAX as usize).await?;
+            let live = entries.iter().filter(|entry| entry.gone.is_none()).map(|entry| entry.position);
+            Ok(live.map(|Position { seq, kind, row_id }| Version { kind, row_id, seq }).collect())
+        }
+    }
+    /// Returns those of the wanted rows that live in one of the scopes, with their scope.
+    fn standing(
+        &mut self,
+        scopes: &[Uuid],
+        wanted: &[(u16, Uuid)],
+    ) -> impl Future<Output = Answer<Vec<(Version, Uuid)>>> + Send {
+        async move {
+            let mut found = Vec::new();
+            for scope in scopes {
+                let versions = self.versions(*scope).await?;
+                let asked = versions.into_iter().filter(|version| wanted.contains(&(version.kind, version.row_id)));
+                found.extend(asked.map(|version| (version, *scope)));
+            }
+            Ok(found)
+        }
+    }
     /// Reads the state of an outbox: its last number and hash.
     fn outbox_state(&mut self, outbox: &Outbox) -> impl Future<Output = Answer<(u64, ChainHash)>> + Send;
     /// Returns a user with every grant, `None` for one who may not sign in.
@@ -320,6 +357,26 @@ impl LogSnapshot for ProgrammeSnapshot {
 
     async fn knows(&mut self, cursor: &Cursor) -> Answer<bool> {
         Self::knows(self, cursor).await
+    }
+
+    async fn common_with(&mut self, cursor: &Cursor) -> Answer<Option<Cursor>> {
+        Self::common_with(self, cursor).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        Self::bounds(self)
+    }
+
+    async fn scope_heads(&mut self, scopes: &[Uuid]) -> Answer<Vec<(Uuid, u64)>> {
+        Self::scope_heads(self, scopes).await
+    }
+
+    async fn versions(&mut self, scope: Uuid) -> Answer<Vec<Version>> {
+        Self::versions(self, scope).await
+    }
+
+    async fn standing(&mut self, scopes: &[Uuid], wanted: &[(u16, Uuid)]) -> Answer<Vec<(Version, Uuid)>> {
+        Self::standing(self, scopes, wanted).await
     }
 
     async fn outbox_state(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {

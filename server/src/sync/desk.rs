@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sync_protocol::wire::{Hello, Push};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::{Door, Visitor};
+use super::request::SyncRequest;
 use super::session::{self, Session};
+use super::verify::Verification;
 use crate::domain::feed::Feed;
 use crate::domain::fleet::Fleet;
 use crate::domain::viewers::Viewers;
@@ -38,6 +39,8 @@ pub struct Desk<S> {
     pub viewers: Viewers,
     /// News of programmes.
     pub feed: Arc<Feed>,
+    /// Digests of scopes.
+    pub verification: Verification,
     /// Rows of one page.
     pub page_rows: usize,
     /// The door: as many are worked on as there are connections to the database.
@@ -52,8 +55,9 @@ pub struct Desk<S> {
 
 impl<S: SyncStore> Desk<S> {
     /// Answers one request to its end, through a channel that takes what is flushed.
-    pub async fn answer(self: Arc<Self>, caller: Caller, hello: Hello, pushes: Vec<Push>, sender: mpsc::Sender<Bytes>) {
+    pub async fn answer(self: Arc<Self>, caller: Caller, request: SyncRequest, sender: mpsc::Sender<Bytes>) {
+        let SyncRequest { hello, pushes, checks } = request;
         let turn = self.door.turn(Visitor { programme: caller.programme, device: hello.device.0 }).await;
-        session::run(Session::new(self, caller, hello, sender, turn), pushes).await;
+        session::run(Session::new(self, caller, hello, checks, sender, turn), pushes).await;
     }
 }

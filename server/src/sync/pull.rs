@@ -1,6 +1,6 @@
 //! Sends a device what it lacks, page by page, each page out of one snapshot and resumable at its end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sync_protocol::cursor::{Position, scopes_hash};
 use sync_protocol::entity::{EntityKind, Row};
@@ -11,6 +11,7 @@ use sync_protocol::wire::{Checkpoint, History, Message, Scopes, write_rows};
 use uuid::Uuid;
 
 use super::session::{Session, Stop};
+use super::verify::{self, Asker};
 use crate::domain::policy::{self, Action};
 use crate::domain::viewer::Viewer;
 use crate::store::log::Entry;
@@ -127,11 +128,52 @@ impl<S: SyncStore> Sending<'_, S> {
             }
             snapshot = self.checkpoint(snapshot).await?;
         }
+        self.send_wanted(&mut snapshot).await?;
+        let answers = self.checked(&mut snapshot).await?;
         let cursor = Some(snapshot.head());
         snapshot.close().await?;
         let (rows_sent, rows_expected) = (self.rows_sent, self.rows_expected);
         self.session.say(&Message::Checkpoint(Checkpoint { cursor, behind: Vec::new(), rows_sent, rows_expected }));
+        answers.iter().for_each(|answer| self.session.say(answer));
         Ok(())
+    }
+
+    /// Sends the rows that the device asked for one by one.
+    async fn send_wanted(&mut self, snapshot: &mut S::Snapshot) -> Result<(), Stop> {
+        let wanted = std::mem::take(&mut self.session.checks.wanted);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let found = verify::standing(snapshot, &self.asker(&|kind, scope| self.may_read(kind, scope)), &wanted).await?;
+        let mut kinds: BTreeMap<EntityKind, Vec<(Uuid, u64)>> = BTreeMap::new();
+        for version in found {
+            let Some(kind) = EntityKind::from_number(version.kind) else { continue };
+            kinds.entry(kind).or_default().push((version.row_id, version.seq));
+        }
+        for (kind, list) in kinds {
+            self.write_rows(snapshot, kind, &list).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what to say to the device's checks, of the snapshot that the last checkpoint tells.
+    async fn checked(&self, snapshot: &mut S::Snapshot) -> Result<Vec<Message>, Stop> {
+        let may_read = |kind, scope| self.may_read(kind, scope);
+        let asker = self.asker(&may_read);
+        let verification = &self.session.desk.verification;
+        let mut answers = Vec::new();
+        for sums in &self.session.checks.sums {
+            answers.push(verify::listing(verification, snapshot, &asker, sums).await?);
+        }
+        let kinds = self.session.hello.verify_kinds;
+        if kinds > 0 {
+            answers.push(verify::digests(verification, snapshot, &asker, kinds).await?);
+        }
+        Ok(answers)
+    }
+
+    fn asker<'a>(&'a self, may_read: &'a (dyn Fn(EntityKind, Uuid) -> bool + Sync)) -> Asker<'a> {
+        Asker { device: self.session.hello.device.0, scopes: &self.scopes, may_read }
     }
 
     /// Says where the device stands now, so that it can go on from here, and sends the page. The next one comes out
@@ -171,11 +213,21 @@ impl<S: SyncStore> Sending<'_, S> {
             self.session.say(&Message::Gone(gone));
         }
         for (kind, list) in kinds {
-            let mut rows = snapshot.rows(kind, &list).await?;
-            self.mask(kind, &mut rows);
-            self.rows_sent += rows.len() as u64;
-            write_rows(&mut self.session.out, kind, &rows);
+            self.write_rows(snapshot, kind, &list).await?;
         }
+        Ok(())
+    }
+
+    async fn write_rows(
+        &mut self,
+        snapshot: &mut S::Snapshot,
+        kind: EntityKind,
+        list: &[(Uuid, u64)],
+    ) -> Result<(), Stop> {
+        let mut rows = snapshot.rows(kind, list).await?;
+        self.mask(kind, &mut rows);
+        self.rows_sent += rows.len() as u64;
+        write_rows(&mut self.session.out, kind, &rows);
         Ok(())
     }
 

@@ -3,7 +3,24 @@
 use sync_protocol::frame::Reader;
 use sync_protocol::wire::{Hello, Message, PROTOCOL, Push};
 
+use super::verify::Checks;
 use crate::error::ApiError;
+
+/// The most parts of scopes that one request compares.
+const MAX_SUMS: usize = 64;
+/// The most rows that one request asks for one by one.
+const MAX_WANTED: usize = 4_000;
+
+/// What a device says in one request.
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    /// Who it is and where it stands.
+    pub hello: Hello,
+    /// What it sends.
+    pub pushes: Vec<Push>,
+    /// What it asks besides its rows.
+    pub checks: Checks,
+}
 
 /// What a request may hold.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +33,8 @@ pub struct FrameLimits {
     pub max_bytes: usize,
 }
 
-/// Reads a body: a hello and then pushes, whole or not at all.
-pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), ApiError> {
+/// Reads a body: a hello, then pushes, then what is asked; whole or not at all.
+pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<SyncRequest, ApiError> {
     let bad = |message: String| ApiError::bad_request(message);
     let damaged = |message: String| ApiError::damaged(message);
     let mut reader = Reader::new(limits.max_frame_bytes);
@@ -25,6 +42,7 @@ pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), A
     let mut hello = None;
     let mut pushes = Vec::new();
     let mut unpacked_bytes = 0;
+    let mut checks = Checks::default();
     while let Some(frame) = reader.next_frame().map_err(|error| damaged(error.to_string()))? {
         unpacked_bytes += frame.payload.len();
         if unpacked_bytes > limits.max_bytes {
@@ -43,12 +61,20 @@ pub fn parse(bytes: &[u8], limits: &FrameLimits) -> Result<(Hello, Vec<Push>), A
                 return Err(ApiError::too_large(format!("A push holds at most {} mutations.", limits.max_mutations)));
             }
             Message::Push(push) if hello.is_some() => pushes.push(push),
+            Message::Sums(_) if checks.sums.len() == MAX_SUMS => {
+                return Err(ApiError::too_large(format!("A request compares at most {MAX_SUMS} parts of scopes.")));
+            }
+            Message::Sums(sums) => checks.sums.push(sums),
+            Message::Want(want) if checks.wanted.len() + want.rows.len() > MAX_WANTED => {
+                return Err(ApiError::too_large(format!("A request asks for at most {MAX_WANTED} rows one by one.")));
+            }
+            Message::Want(want) => checks.wanted.extend(want.rows),
             Message::Skipped(_) => {}
             _ => return Err(bad("A request is a hello and then pushes.".to_owned())),
         }
     }
     match hello {
-        Some(hello) if reader.is_empty() => Ok((hello, pushes)),
+        Some(hello) if reader.is_empty() => Ok(SyncRequest { hello, pushes, checks }),
         _ => Err(damaged("The request is not complete.".to_owned())),
     }
 }

@@ -13,14 +13,15 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use sync_protocol::wire::{Hello, MEDIA_TYPE, Push};
+use sync_protocol::wire::MEDIA_TYPE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::body::{BodyLimits, Unread, announced_bytes};
 use super::admission::{ComeBack, Door, Visit, Visitor};
 use super::desk::{Caller, Desk};
-use super::request::{self, FrameLimits};
+use super::request::{self, FrameLimits, SyncRequest};
 use super::session::{self, Session};
+use super::verify::Verification;
 use crate::app::App;
 use crate::auth::{AuthError, Identity};
 use crate::config;
@@ -55,12 +56,14 @@ impl SyncState {
             world: app.world.clone(),
             viewers: Viewers::default(),
             feed: app.feed.clone(),
+            verification: Verification::default(),
             page_rows: sync.page_rows,
             door: Door::new(at_once, sync.queued_requests, patience, app.world.clone(), signals.clone()),
             fleet: app.fleet.clone(),
             signals,
             stopping: app.stopping.clone(),
         };
+        desk.verification.register(app.metrics.registry());
         let memory = Arc::new(Semaphore::new(sync.max_bodies_bytes.min(Semaphore::MAX_PERMITS)));
         Self { desk: Arc::new(desk), app, memory }
     }
@@ -83,8 +86,7 @@ async fn sync(State(state): State<SyncState>, request: Request) -> Response {
 struct Admitted {
     visit: Visit,
     identity: Identity,
-    hello: Hello,
-    pushes: Vec<Push>,
+    asked: SyncRequest,
     /// What was set aside for the body, given back when the session has ended.
     memory: OwnedSemaphorePermit,
 }
@@ -106,12 +108,12 @@ async fn admit(state: &SyncState, headers: &HeaderMap, body: Body) -> Result<Adm
     let mut visit = state.desk.door.enter(visitor).map_err(come_back)?;
     let received = body::read(body, announced, &body_limits(limits), &state.memory).await;
     let received = received.map_err(|unread| not_read(unread, state, visitor))?;
-    let (hello, pushes) = request::parse(&received.bytes, &frame_limits(limits)).map_err(refused)?;
-    if hello.device.0 != device {
+    let asked = request::parse(&received.bytes, &frame_limits(limits)).map_err(refused)?;
+    if asked.hello.device.0 != device {
         return Err(other_device());
     }
     visit.begin().await.map_err(come_back)?;
-    Ok(Admitted { visit, identity, hello, pushes, memory: received.memory })
+    Ok(Admitted { visit, identity, asked, memory: received.memory })
 }
 
 fn body_limits(limits: &config::Sync) -> BodyLimits {
@@ -176,10 +178,11 @@ fn refused(error: ApiError) -> Refused {
 
 /// Starts the session and returns the response that it fills.
 fn answer(state: SyncState, admitted: Admitted) -> Response {
-    let Admitted { visit, identity, hello, pushes, memory } = admitted;
+    let Admitted { visit, identity, asked, memory } = admitted;
+    let SyncRequest { hello, pushes, checks } = asked;
     let (sender, receiver) = mpsc::channel::<Bytes>(FRAMES_AHEAD);
     let caller = Caller { programme: identity.programme_id, user: identity.user_id, session: identity.session_id };
-    let session = Session::new(state.desk, caller, hello, sender, visit);
+    let session = Session::new(state.desk, caller, hello, checks, sender, visit);
     tokio::spawn(async move {
         session::run(session, pushes).await;
         drop(memory);

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::admission::{Visit, Visitor};
 use super::desk::{Caller, Desk};
 use super::pull;
+use super::verify::Checks;
 use crate::domain::push::{self, Chained, Sender};
 use crate::domain::viewer::Viewer;
 use crate::store::fleet::Contact;
@@ -30,6 +31,8 @@ pub(super) struct Session<S> {
     pub(super) desk: Arc<Desk<S>>,
     pub(super) caller: Caller,
     pub(super) hello: Hello,
+    /// What the device asks besides its rows.
+    pub(super) checks: Checks,
     /// Frames that were said and not yet sent.
     pub(super) out: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
@@ -58,10 +61,11 @@ impl<S: SyncStore> Session<S> {
         desk: Arc<Desk<S>>,
         caller: Caller,
         hello: Hello,
+        checks: Checks,
         sender: mpsc::Sender<Bytes>,
         turn: Visit,
     ) -> Self {
-        Self { desk, caller, hello, out: Vec::new(), sender, turn: Some(turn) }
+        Self { desk, caller, hello, checks, out: Vec::new(), sender, turn: Some(turn) }
     }
 
     pub(super) fn say(&mut self, message: &Message) {
@@ -188,7 +192,12 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         }
         opened = open(session).await?;
     }
-    let is_idle = !has_pushes && opened.is_idle(&session.hello);
+    if opened.welcome.common.is_some() {
+        // The device goes back to where the histories part, and asks from there.
+        opened.snapshot.close().await?;
+        return Ok(true);
+    }
+    let is_idle = !has_pushes && session.checks.is_empty() && opened.is_idle(&session.hello);
     if is_idle && session.hello.wait_ms > 0 {
         let head = opened.welcome.head;
         opened.snapshot.close().await?;
@@ -218,6 +227,7 @@ impl<L> Opened<L> {
         hello.cursor.seq == self.welcome.head
             && self.welcome.history == History::Same
             && hello.behind.is_empty()
+            && hello.verify_kinds == 0
             && hello.scopes_hash == sync_protocol::cursor::scopes_hash(&scopes)
     }
 }
@@ -228,7 +238,8 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
     let head: Cursor = snapshot.head();
     let viewer = session.desk.viewers.at(&mut snapshot, programme, session.caller.user).await?;
     let viewer = viewer.ok_or(Stop::SignedOut)?;
-    let history = if snapshot.knows(&session.hello.cursor).await? { History::Same } else { History::Other };
+    let (history, common) = history(&mut snapshot, &session.hello).await?;
+    let durable_seq = durable_seq(&snapshot, &session.hello);
     let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
     let welcome = Welcome {
         protocol: PROTOCOL,
@@ -240,8 +251,29 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
         history,
         last_no,
         last_hash,
+        common,
+        durable_seq,
     };
     Ok(Opened { snapshot, viewer, welcome })
+}
+
+/// Returns whether the device's cursor belongs to this history and, if not, up to where both are the same.
+async fn history<L: LogSnapshot>(snapshot: &mut L, hello: &Hello) -> Result<(History, Option<Cursor>), StoreError> {
+    if !snapshot.knows(&hello.cursor).await? {
+        return Ok((History::Other, snapshot.common_with(&hello.cursor).await?));
+    }
+    // What was deleted up to the floor is no longer told. A device that says it will compare digests may go on.
+    let is_below = hello.cursor.seq > 0 && hello.cursor.seq < snapshot.bounds().floor_seq;
+    if is_below && hello.verify_kinds == 0 {
+        return Ok((History::Other, Some(hello.cursor)));
+    }
+    Ok((History::Same, None))
+}
+
+/// Only told when there is something to say anyway, so that an idle sync stays small.
+fn durable_seq<L: LogSnapshot>(snapshot: &L, hello: &Hello) -> Option<u64> {
+    let durable = snapshot.bounds().durable_seq;
+    (durable > 0 && hello.cursor.seq != snapshot.head().seq).then_some(durable)
 }
 
 /// Receives one push and returns the last number that the server has; it had `known_no` before.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::digest::{Digest, Version};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::field::Field;
 use sync_protocol::id::{DeviceId, UserId};
@@ -51,6 +52,21 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
         ("checkpoint_complete", Message::Checkpoint(checkpoint(Some(cursor())))),
         ("end", end()),
         ("fault", Message::Fault(fault())),
+        ("hello_verify", Message::Hello(Hello { verify_kinds: 21, ..hello() })),
+        (
+            "welcome_restored",
+            Message::Welcome(Welcome {
+                history: History::Other,
+                common: Some(cursor()),
+                durable_seq: Some(640),
+                ..welcome()
+            }),
+        ),
+        ("sums", Message::Sums(sums(false))),
+        ("sums_expected", Message::Sums(sums(true))),
+        ("want", Message::Want(Want { rows: vec![(13, id(2)), (16, id(3))] })),
+        ("digests", Message::Digests(Digests { scopes: vec![(id(3), digest(5)), (id(4), digest(0))] })),
+        ("listing", Message::Listing(listing())),
         ("skippable", Message::Skipped(0x81)),
     ]
 }
@@ -63,6 +79,25 @@ pub(super) fn end() -> Message {
 /// Returns a push of these payloads.
 pub(super) fn push(mutations: Vec<Vec<u8>>) -> Message {
     Message::Push(Push { first_no: 5, prev_hash: hash(0xaa), mutations })
+}
+
+fn digest(count: u32) -> Digest {
+    Digest { count, sum: [count as u8; 16] }
+}
+
+fn sums(is_expected: bool) -> Sums {
+    Sums { scope: id(3), prefix: vec![0x2a], buckets: vec![(0, digest(1)), (255, digest(70))], kinds: 21, is_expected }
+}
+
+fn listing() -> Listing {
+    let version = |kind, number| Version { kind, row_id: id(number), seq: 700 + number as u64 };
+    Listing {
+        scope: id(3),
+        prefix: vec![0x2a],
+        listed: vec![0, 9],
+        deeper: vec![255],
+        versions: vec![version(13, 2), version(16, 3)],
+    }
 }
 
 fn hello() -> Hello {
@@ -78,6 +113,7 @@ fn hello() -> Hello {
         outbox: OutboxSummary { pending: 3, rejected: 1, oldest_ms: 86_400_000, ..OutboxSummary::default() },
         wall_clock: NOW,
         wait_ms: 25_000,
+        verify_kinds: 0,
     }
 }
 
@@ -92,6 +128,8 @@ fn welcome() -> Welcome {
         history: History::Same,
         last_no: 6,
         last_hash: hash(0xdd),
+        common: None,
+        durable_seq: None,
     }
 }
 

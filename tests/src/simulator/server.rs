@@ -21,7 +21,7 @@ use server::domain::operation::Operation;
 use server::domain::viewers::Viewers;
 use server::ops::metrics::SyncSignals;
 use server::store::{StoreError, SyncStore as _, WriteTx as _};
-use server::sync::{Caller, Desk, Door, FrameLimits, parse};
+use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
 use server::world::SharedWorld;
 use sync_protocol::entity::{Entity, EntityKind};
 use sync_protocol::id::DeviceId;
@@ -100,17 +100,17 @@ impl SimServer {
 
     /// Answers one request.
     pub fn exchange(&mut self, sender: Sender, body: &[u8], during: During) -> Response {
-        let (hello, pushes) = match parse(body, &self.limits) {
+        let request = match parse(body, &self.limits) {
             Ok(parsed) => parsed,
             Err(refusal) => return Response::Refused(refusal.status.as_u16(), refusal.code.to_owned()),
         };
-        if hello.device != DeviceId(sender.device) {
+        if request.hello.device != DeviceId(sender.device) {
             return Response::Refused(403, "FORBIDDEN".to_owned());
         }
         self.store.begin(during.crash, during.meanwhile);
         let (frames, mut received) = mpsc::channel(FRAMES);
         let caller = Caller { programme: sender.programme, user: sender.user, session: Uuid::nil() };
-        let answer = self.desk.clone().answer(caller, hello, pushes, frames);
+        let answer = self.desk.clone().answer(caller, request, frames);
         let _inside = helpers().enter();
         let is_done = run(answer, || self.store.is_dead()).is_some();
         let mut sent = Vec::new();
@@ -195,6 +195,7 @@ fn desk(store: &MemoryStore, world: &SharedWorld, page_rows: usize) -> Arc<Desk<
         world: world.clone(),
         viewers: Viewers::default(),
         feed: Arc::new(Feed::default()),
+        verification: Verification::default(),
         page_rows,
         door: Door::new(1, 64, Duration::from_secs(10), world.clone(), signals.clone()),
         fleet: Arc::default(),

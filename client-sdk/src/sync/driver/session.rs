@@ -156,6 +156,7 @@ impl<'s> Session<'s> {
             Message::Hello(store.hello(&app, wait_ms)?).write(&mut body);
             let pushed = if push { Some(store.push_bytes(ready, budget_bytes)?) } else { None };
             body.extend(pushed.iter().flat_map(|pushed| &pushed.frames));
+            store.checks()?.iter().for_each(|check| check.write(&mut body));
             Ok((body, pushed))
         })
         .await?;
@@ -230,6 +231,7 @@ impl<'s> Session<'s> {
         report.conflicts += done.answered.conflicts;
         report.applied = report.pushed - report.held - report.rejected;
         report.pulled_rows += done.rows;
+        report.verified = done.verified.or(report.verified);
         self.progress.pushed = report.pushed;
         self.tell();
     }

@@ -112,6 +112,8 @@ fn welcome(body: &mut Vec<u8>, last_no: u64) {
         history: History::Same,
         last_no,
         last_hash: ChainHash::START,
+        common: None,
+        durable_seq: None,
     };
     Message::Welcome(welcome).write(body);
 }

@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
-use sync_protocol::wire::{Message, PushResult, Scopes};
+use sync_protocol::cursor::Cursor;
+use sync_protocol::wire::{Digests, Listing, Message, PushResult, Scopes};
 
 use crate::store::{Page, SyncView};
 
@@ -78,6 +79,12 @@ pub enum Command {
     ApplyScopes(Scopes),
     /// Forget how far the device is.
     StartOver,
+    /// Go back to where the server's history and the device's part, and have the rows since then checked.
+    Rebase(Cursor),
+    /// Compare what the device holds with the digests.
+    Verify(Digests),
+    /// Find out which rows of a listing differ.
+    Compare(Listing),
     /// Make everything from this number on pending again.
     Rewind(u64),
     /// Number what is pending under a new incarnation.
@@ -107,6 +114,9 @@ impl Command {
                 | Self::ApplyResult(_)
                 | Self::ApplyScopes(_)
                 | Self::StartOver
+                | Self::Rebase(_)
+                | Self::Verify(_)
+                | Self::Compare(_)
                 | Self::Rewind(_)
                 | Self::NewIncarnation
         )

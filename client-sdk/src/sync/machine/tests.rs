@@ -13,7 +13,7 @@ const OURS: Cursor = Cursor { epoch: Uuid::from_u128(5), seq: 10, chain: ChainHa
 
 /// A device with changes `acked_no + 1 ..= last_no` pending.
 fn view(acked_no: u64, last_no: u64) -> StateView {
-    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true };
+    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true, is_repairing: false };
     StateView { store, random: 499, uptime_ms: 0 }
 }
 
@@ -28,6 +28,8 @@ fn welcome(last_no: u64, history: History) -> Event {
         history,
         last_no,
         last_hash: ChainHash::START,
+        common: None,
+        durable_seq: None,
     }))
 }
 
