@@ -8,6 +8,7 @@
 
 mod account;
 mod ack;
+mod answers;
 mod apply;
 mod cache;
 mod change;

@@ -1,13 +1,15 @@
 //! Taking the server's answer to a push: one transaction in the outbox, then the cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sync_protocol::mutation::Op;
 use sync_protocol::wire::{Commit, Outcome, PushResult};
 
+use super::answers::{self, Stretch};
 use super::cache::Base;
 use super::change::{Answer, ChangeState};
 use super::outbox::{Head, Outbox, RowKey};
+use super::overlay::Overlay;
 use super::write::laid_over;
 use super::{Inner, Store};
 use crate::error::{Doing as _, Result};
@@ -39,32 +41,37 @@ impl Store {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
         let from = inner.outbox.acked;
-        let mut answered = inner.outbox.lazily(|outbox| outbox.record_answers(result, upto))?;
-        answered.pushed = upto - from;
+        let told = Told::of(result, &inner.outbox, upto);
+        inner.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
         inner.outbox.acked = upto;
-        let heads = inner.outbox.heads_between(from, upto)?;
+        let heads = told.heads(&inner.overlay, from, upto);
+        inner.outbox.stretches.extend(told.stretches);
         inner.cache.begin()?;
         inner.confirm(&heads)?;
         inner.cache.acked = inner.cache.acked.max(upto);
         inner.cache.commit()?;
         drop(inner);
         self.notify_shown();
-        Ok(answered)
+        Ok(Answered { pushed: upto - from, ..told.answered })
     }
 }
 
-impl Outbox {
-    fn record_answers(&mut self, result: &PushResult, upto: u64) -> Result<Answered> {
-        // What the server does not mention it has, in a commit that is still to come with the rows.
-        self.set_states(self.acked + 1, upto, ChangeState::Accepted, 0)?;
-        for commit in &result.commits {
-            let (first, last) = (self.offset + commit.first_no, (self.offset + commit.last_no).min(upto));
-            self.set_states(first.max(self.acked + 1), last, state_of(commit), commit.seq)?;
-        }
-        let mut answered = Answered::default();
+/// What an answer says of the changes that it is about.
+struct Told {
+    /// Without gaps, oldest first.
+    stretches: Vec<Stretch>,
+    /// Of which it says something else than of their stretch.
+    singles: BTreeMap<u64, (ChangeState, Answer)>,
+    answered: Answered,
+}
+
+impl Told {
+    fn of(result: &PushResult, outbox: &Outbox, upto: u64) -> Self {
+        let stretches = stretches(result, outbox, upto);
+        let (mut singles, mut answered) = (BTreeMap::new(), Answered::default());
         for one in &result.results {
-            let position = self.offset + one.no;
-            if position <= self.acked || position > upto {
+            let position = outbox.offset + one.no;
+            if position <= outbox.acked || position > upto {
                 continue;
             }
             let state = match one.outcome {
@@ -83,15 +90,67 @@ impl Outbox {
                     ChangeState::Rejected
                 }
             };
-            self.set_state(position, state, Some(&Answer::from(one)))?;
+            singles.insert(position, (state, Answer::from(one)));
         }
-        Ok(answered)
+        Self { stretches, singles, answered }
     }
 
-    fn set_states(&self, first: u64, last: u64, state: ChangeState, seq: u64) -> Result<()> {
+    /// Returns the changes as they stand now. Everything that waited for the answer is laid over its row.
+    fn heads(&self, overlay: &Overlay, after: u64, upto: u64) -> Vec<Head> {
+        let mut stretches = self.stretches.iter().peekable();
+        let head = |(position, key)| {
+            while stretches.next_if(|stretch| stretch.last < position).is_some() {}
+            let (state, seq) = stretches.peek().map_or((ChangeState::Accepted, 0), |s| (s.state, s.seq));
+            let state = self.singles.get(&position).map_or(state, |(state, _)| *state);
+            Head { position, key, state, seq }
+        };
+        overlay.between(after, upto).map(head).collect()
+    }
+}
+
+/// Cuts what an answer is about into stretches. What the server does not mention it has, in a commit that is still
+/// to come with the rows.
+fn stretches(result: &PushResult, outbox: &Outbox, upto: u64) -> Vec<Stretch> {
+    let unmentioned = |first, last| Stretch { first, last, state: ChangeState::Accepted, seq: 0 };
+    let (mut stretches, mut next) = (Vec::with_capacity(result.commits.len()), outbox.acked + 1);
+    for commit in &result.commits {
+        let (first, last) = ((outbox.offset + commit.first_no).max(next), (outbox.offset + commit.last_no).min(upto));
+        if first > last {
+            continue;
+        }
+        if first > next {
+            stretches.push(unmentioned(next, first - 1));
+        }
+        stretches.push(Stretch { first, last, state: state_of(commit), seq: commit.seq });
+        next = last + 1;
+    }
+    if next <= upto {
+        stretches.push(unmentioned(next, upto));
+    }
+    stretches
+}
+
+impl Outbox {
+    fn record_answers(&mut self, told: &Told, upto: u64) -> Result<()> {
+        for stretch in &told.stretches {
+            // What is still to be settled is found by its own state.
+            match stretch.state.is_laid_over() {
+                true => self.set_states(stretch)?,
+                false => answers::keep(&self.conn, stretch)?,
+            }
+        }
+        for (position, (state, answer)) in &told.singles {
+            let seq = told.stretches.iter().find(|stretch| stretch.contains(*position)).map_or(0, |s| s.seq);
+            self.set_states(&Stretch { first: *position, last: *position, state: *state, seq })?;
+            self.set_state(*position, *state, Some(answer))?;
+        }
+        answers::set_acked(&self.conn, upto)
+    }
+
+    fn set_states(&self, stretch: &Stretch) -> Result<()> {
         const SQL: &str = "UPDATE change SET state = ?3, seq = ?4 WHERE position BETWEEN ?1 AND ?2";
         let mut statement = self.conn.prepare_cached(SQL).doing("record answers")?;
-        let values = (first as i64, last as i64, state.number(), seq as i64);
+        let values = (stretch.first as i64, stretch.last as i64, stretch.state.number(), stretch.seq as i64);
         statement.execute(values).doing("record answers")?;
         Ok(())
     }

@@ -11,13 +11,15 @@ use sync_protocol::mutation::{ChainHash, Mutation};
 use uuid::Uuid;
 
 use super::account::{Account, stored_account};
+use super::answers::{self, Stretches};
 use super::change::{Answer, Change, ChangeState};
 use super::{meta, value};
 use crate::error::{Doing as _, Error, Result};
 use crate::world::World;
 
 /// The schema, step by step. Steps are never changed once they are released.
-pub(super) const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
     CREATE TABLE change (
         position INTEGER PRIMARY KEY,
@@ -33,7 +35,16 @@ pub(super) const STEPS: &[&str] = &["
         payload BLOB NOT NULL
     );
     CREATE INDEX change_open ON change (state, position) WHERE state BETWEEN 2 AND 4;
-"];
+",
+    "
+    CREATE TABLE answered (
+        last INTEGER PRIMARY KEY,
+        first INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    );
+",
+];
 
 /// A row and its kind.
 pub(super) type RowKey = (EntityKind, Uuid);
@@ -55,6 +66,8 @@ pub(super) struct Outbox {
     pub(super) last_hash: ChainHash,
     /// The position up to which the server has everything.
     pub(super) acked: u64,
+    /// What it said of those changes that do not say it themselves.
+    pub(super) stretches: Stretches,
 }
 
 /// A change as it stands in the file, without its payload.
@@ -78,8 +91,9 @@ impl Outbox {
         let (last, hash) = newest.optional().doing("read the outbox")?.unwrap_or((0, ChainHash::START));
         let last_hash = if last > offset { hash } else { ChainHash::START };
         let acked = acked(&conn)?;
+        let stretches = Stretches::load(&conn)?;
         let account = stored_account(&conn)?;
-        Ok(Self { conn, device, account, incarnation, offset, last: last.max(offset), last_hash, acked })
+        Ok(Self { conn, device, account, incarnation, offset, last: last.max(offset), last_hash, acked, stretches })
     }
 
     /// Returns the number on the wire of a position; 0 when it belongs to an earlier incarnation.
@@ -132,7 +146,18 @@ impl Outbox {
                            WHERE position > ?1 AND position <= ?2 ORDER BY position";
         let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
         let heads = statement.query_map([after as i64, upto as i64], head).doing("read the outbox")?;
+        let heads = heads.map(|head| head.map(|head| self.answered(head)));
         heads.collect::<rusqlite::Result<_>>().doing("read the outbox")
+    }
+
+    /// Completes a change that does not say itself what became of it.
+    fn answered(&self, head: Head) -> Head {
+        if head.state != ChangeState::Pending || head.position > self.acked {
+            return head;
+        }
+        let told = self.stretches.of(head.position).map(|stretch| (stretch.state, stretch.seq));
+        let (state, seq) = told.unwrap_or((ChangeState::Settled, 0));
+        Head { state, seq, ..head }
     }
 
     /// Returns the changes that are still laid over the server's rows, oldest first.
@@ -242,8 +267,12 @@ pub(super) fn execute(conn: &Connection, sql: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Finds the newest position that is not pending, from the end.
+/// Returns the position up to which the server has everything. Where it was never noted, every change says itself
+/// what became of it, and the newest one that is not pending is found from the end.
 fn acked(conn: &Connection) -> Result<u64> {
+    if let Some(noted) = answers::noted_acked(conn)? {
+        return Ok(noted);
+    }
     let sql = "SELECT position FROM change WHERE state <> 0 ORDER BY position DESC LIMIT 1";
     let found = conn.query_row(sql, [], |row| row.get::<_, i64>(0)).optional().doing("read the outbox")?;
     Ok(found.unwrap_or(0) as u64)

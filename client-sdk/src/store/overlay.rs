@@ -72,6 +72,11 @@ impl Overlay {
         self.rows.get(&key).map_or(&[], Vec::as_slice)
     }
 
+    /// Returns the changes in `(after, upto]` with their rows, oldest first.
+    pub(super) fn between(&self, after: u64, upto: u64) -> impl Iterator<Item = (u64, RowKey)> + '_ {
+        self.by_position.range(after + 1..=upto).map(|(position, key)| (*position, *key))
+    }
+
     /// Returns every row with changes.
     pub(super) fn keys(&self) -> Vec<RowKey> {
         self.rows.keys().copied().collect()

@@ -4,6 +4,7 @@ use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
+use super::answers::{self, Stretches};
 use super::outbox::Outbox;
 use super::overlay::Overlay;
 use super::{Store, meta};
@@ -50,7 +51,10 @@ impl Outbox {
         const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
         let first = self.first_kept()?.map_or(from, |kept| kept.max(from));
         self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
+        answers::forget_from(&self.conn, first)?;
+        self.stretches = Stretches::load(&self.conn)?;
         self.acked = first - 1;
+        answers::set_acked(&self.conn, self.acked)?;
         if self.hash_at(self.acked)?.is_none() {
             self.incarnation = incarnation;
             self.renumber_pending()?;
@@ -67,11 +71,14 @@ impl Outbox {
     /// backup gets them again. The newest change stays, because it carries the numbering.
     pub(super) fn purge(&mut self, now: Timestamp) -> Result<()> {
         const FIRST_KEPT: &str = "SELECT coalesce(min(position), 0) FROM change
-                                  WHERE state NOT IN (1, 5) OR captured_ms >= ?1 OR position = ?2";
+                                  WHERE state BETWEEN 2 AND 4 OR position > ?3 OR captured_ms >= ?1
+                                        OR position = ?2";
         let cutoff = now.plus_ms(-KEEP_SETTLED_MS).0;
-        let first = self.conn.query_row(FIRST_KEPT, (cutoff, self.last as i64), |row| row.get::<_, i64>(0));
+        let first =
+            self.conn.query_row(FIRST_KEPT, (cutoff, self.last as i64, self.acked as i64), |row| row.get::<_, i64>(0));
         let first = first.doing("delete old changes")?;
         self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;
+        answers::forget_before(&self.conn, first)?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use sync_protocol::mutation::{ChainHash, Mutation};
 
+use super::answers;
 use super::change::ChangeState;
 use super::file::DbFile;
 use super::outbox::{Outbox, hash_of};
@@ -60,12 +61,14 @@ fn copy_meta(old: &Connection, new: &Connection) -> Result<()> {
 fn read_pending(damaged: &DbFile, mut old: Connection, report: &mut Salvaged) -> Result<Vec<Mutation>> {
     let mut pending = Vec::new();
     let (mut position, mut misses) = (first_position(&old), 0);
+    // Where the mark cannot be read, a change may be sent twice; the server then finds the row as it is.
+    let acked = answers::noted_acked(&old).ok().flatten().unwrap_or(0);
     while misses < MISSES {
         match read_one(&old, position) {
             Ok(Some((state, mutation))) => {
                 report.lost += misses;
                 misses = 0;
-                if state == ChangeState::Pending {
+                if state == ChangeState::Pending && position > acked {
                     pending.push(mutation);
                 }
             }

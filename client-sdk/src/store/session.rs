@@ -154,15 +154,25 @@ fn pushes_after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Vec<
     Ok(pushes)
 }
 
-/// Reads a little more than a request holds, so that the last group is seen whole in all but odd cases.
+/// Reads what a request holds, and the rest of the last group, which is never cut.
 fn outgoing(outbox: &Outbox, after: u64) -> Result<Vec<Outgoing>> {
-    const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position LIMIT ?2";
+    const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position";
     let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
-    let limit = (REQUEST_MUTATIONS + PUSH_MUTATIONS) as i64;
-    let rows = statement.query_map((after as i64, limit), |row| {
-        Ok(Outgoing { group: row.get(0)?, hash: outbox::hash_of(row.get_ref(1)?)?, payload: row.get(2)? })
-    });
-    rows.and_then(Iterator::collect).doing("read the outbox")
+    let mut rows = statement.query([after as i64]).doing("read the outbox")?;
+    let mut changes: Vec<Outgoing> = Vec::new();
+    while let Some(row) = rows.next().doing("read the outbox")? {
+        let group: Option<i64> = row.get(0).doing("read the outbox")?;
+        let is_of_last_group = group.is_some() && changes.last().is_some_and(|last| last.group == group);
+        if changes.len() >= REQUEST_MUTATIONS && !is_of_last_group {
+            break;
+        }
+        changes.push(outgoing_of(group, row).doing("read the outbox")?);
+    }
+    Ok(changes)
+}
+
+fn outgoing_of(group: Option<i64>, row: &rusqlite::Row<'_>) -> rusqlite::Result<Outgoing> {
+    Ok(Outgoing { group, hash: outbox::hash_of(row.get_ref(1)?)?, payload: row.get(2)? })
 }
 
 /// Returns how many changes go into the next frame. A group or change larger than a frame gets a frame of its own.

@@ -1,5 +1,6 @@
 //! Tests of the store on real files.
 
+mod answers;
 mod files;
 
 use std::path::Path;

@@ -1,0 +1,107 @@
+//! Answers about many changes at once, kept in one line for each stretch.
+
+use super::*;
+
+/// Records findings and has all of them answered but for `results`.
+fn answered(store: &Store, count: u128, results: Vec<MutationResult>) {
+    store.write(|batch| (1..=count).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
+    let answer = answer(store, 77, true, results);
+    store.apply_result(&answer).unwrap();
+}
+
+fn states(store: &Store, ids: &[u128]) -> Vec<(u64, RowState)> {
+    ids.iter().map(|id| shown(store, *id).map(|(_, seq, state)| (seq, state)).unwrap()).collect()
+}
+
+#[test]
+fn what_was_said_of_one_change_counts_more_than_what_was_said_of_its_stretch() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let results = vec![result(4, Outcome::Rejected), result(7, Outcome::Held), result(9, Outcome::Conflict)];
+    answered(&store, 10, results);
+    let expected = [(77, RowState::Synced), (0, RowState::Rejected), (0, RowState::Held), (77, RowState::Synced)];
+    assert_eq!(states(&store, &[3, 4, 7, 10]), expected);
+    // The one that met another edit stays laid over its row until the row of that commit comes.
+    let waits = |store: &Store| store.inner.lock().overlay.in_state(ChangeState::Accepted);
+    assert_eq!(waits(&store).iter().map(|(position, _, seq)| (*position, *seq)).collect::<Vec<_>>(), [(9, 77)]);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(states(&store, &[3, 4, 7, 10]), expected);
+    assert_eq!(waits(&store).len(), 1);
+    let status = store.status().unwrap();
+    assert_eq!((status.pending, status.held, status.rejected), (0, 1, 1));
+}
+
+#[test]
+fn an_answer_that_the_cache_lost_is_made_up_from_its_stretch() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.write(|batch| (1..=5).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
+    store.flush().unwrap();
+    let names = ["cache.db", "cache.db-wal", "cache.db-shm"];
+    let saved = names.map(|name| (name, std::fs::read(folder.path().join(name)).ok()));
+    let answer = answer(&store, 77, true, Vec::new());
+    store.apply_result(&answer).unwrap();
+    drop(store);
+    for (name, bytes) in saved {
+        let path = folder.path().join(name);
+        bytes.map_or_else(|| std::fs::remove_file(&path).unwrap_or(()), |bytes| std::fs::write(&path, bytes).unwrap());
+    }
+    assert_eq!(states(&open(folder.path()), &[1, 5]), [(77, RowState::Synced); 2]);
+}
+
+#[test]
+fn a_server_that_lost_the_end_of_a_stretch_gets_only_that_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 10, Vec::new());
+    store.rewind(6).unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.status().unwrap().pending, 5);
+    let push = &store.pushes().unwrap()[0];
+    assert_eq!((push.first_no, push.mutations.len()), (6, 5));
+    let answer = answer(&store, 80, true, Vec::new());
+    assert_eq!(store.apply_result(&answer).unwrap().pushed, 5);
+    let heads = store.inner.lock().outbox.heads_after(4).unwrap();
+    assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [77, 80, 80, 80, 80, 80]);
+}
+
+#[test]
+fn what_was_answered_is_not_saved_as_pending_from_a_damaged_outbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 200, Vec::new());
+    for n in 201..=220 {
+        put(&store, finding(n, 9, &"text ".repeat(30)));
+    }
+    store.close().unwrap();
+    let path = folder.path().join("outbox.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let store = open(folder.path());
+    let salvaged = store.report().salvaged.unwrap();
+    assert_eq!((salvaged.saved, store.status().unwrap().pending), (20, 20), "{salvaged:?}");
+}
+
+#[test]
+fn a_request_ends_behind_the_last_group_however_long_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let record = |batch: &mut WriteBatch<'_>, mut ids: std::ops::RangeInclusive<u128>| {
+        ids.try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))
+    };
+    store.write(|batch| record(batch, 1..=4_990)).unwrap();
+    store
+        .write(|batch| {
+            batch.group();
+            record(batch, 4_991..=6_500)
+        })
+        .unwrap();
+    store.write(|batch| record(batch, 6_501..=6_510)).unwrap();
+    let lengths: Vec<usize> = store.pushes().unwrap().iter().map(|push| push.mutations.len()).collect();
+    assert_eq!(lengths, [1_000, 1_000, 1_000, 1_000, 990, 1_510]);
+}
