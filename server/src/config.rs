@@ -58,6 +58,8 @@ pub struct Database {
     pub data_dir: Option<PathBuf>,
     /// The folder of the Postgres programs; without it they are searched.
     pub postgres_bin: Option<PathBuf>,
+    /// Where it is noted how far each programme was. Never restored together with the database.
+    pub marks_file: Option<PathBuf>,
     /// Connections for people in the office.
     pub interactive_connections: usize,
     /// Connections for phones.
@@ -76,6 +78,11 @@ impl Database {
         // SAFETY: geteuid has no preconditions and cannot fail.
         let default = if unsafe { libc::geteuid() } == 0 { "/var/lib/teren" } else { ".data" };
         self.data_dir.clone().unwrap_or_else(|| default.into())
+    }
+
+    /// Returns the file of the marks: a private Postgres has one beside its data, a named database where it was said.
+    pub fn marks_file(&self) -> Option<PathBuf> {
+        self.marks_file.clone().or_else(|| self.url.is_none().then(|| self.folder().join("marks.json")))
     }
 }
 

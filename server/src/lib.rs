@@ -14,6 +14,7 @@ pub mod graphql;
 pub mod listener;
 pub mod ops;
 pub mod postgres;
+pub mod restore;
 pub mod router;
 pub mod store;
 pub mod sync;

@@ -71,6 +71,13 @@ pub fn is_lost(forks: &[Fork], seq: u64) -> bool {
     forks.iter().any(|fork| fork.common_seq < seq && seq < fork.resumed_seq)
 }
 
+/// Returns the newest version that a person has surely seen who had seen `seq`: of a history that was left, only what
+/// both have in common.
+pub fn known_base(forks: &[Fork], seq: u64) -> u64 {
+    let left = forks.iter().filter(|fork| fork.common_seq < seq && seq < fork.resumed_seq);
+    left.map(|fork| fork.common_seq).min().unwrap_or(seq)
+}
+
 /// Returns a fingerprint of a set of scopes, whatever their order.
 pub fn scopes_hash(scopes: &[Uuid]) -> ChainHash {
     let mut sorted = scopes.to_vec();
@@ -117,6 +124,7 @@ mod tests {
             .filter(|n| is_lost(&forks[..2], *n))
             .collect();
         assert_eq!(lost, [501, 1_999, 2_101]);
+        assert_eq!([500, 501, 2_000, 2_101].map(|seq| known_base(&forks[..2], seq)), [500, 500, 2_000, 2_100]);
     }
 
     #[test]

@@ -130,6 +130,12 @@ impl Phone {
         self.client = Some(open_config(config));
     }
 
+    /// Lets the application talk to another server from now on.
+    pub fn move_to(&mut self, server: SocketAddr) {
+        self.server = server;
+        self.restart();
+    }
+
     /// Ends the application without a word to it and opens it again: only the files are left of what it knew.
     pub fn restart(&mut self) {
         self.close();

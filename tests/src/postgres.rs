@@ -54,17 +54,34 @@ impl TestDb {
     }
 
     async fn make(template: Option<&str>) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("t_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = next_name();
         let shared = Shared::get();
         database::ensure(&maintenance(&shared.folder), &name, template).await.expect("a database can be made");
         Self { url: url(&shared.folder, &name), name }
+    }
+
+    /// Makes a copy of the database as it is, as a backup. Waits until the connections of a stopped server are gone.
+    pub async fn copy(&self) -> Self {
+        for _ in 0..200 {
+            let name = next_name();
+            let copied = database::ensure(&maintenance(&Shared::get().folder), &name, Some(&self.name)).await;
+            if copied.is_ok() {
+                return Self { url: url(&Shared::get().folder, &name), name };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the database stays in use");
     }
 
     /// Returns a small pool for the test's own statements.
     pub fn db(&self) -> Db {
         Db::new(&self.url, 2, Duration::from_secs(10)).expect("the URL is valid")
     }
+}
+
+fn next_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("t_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Drop for TestDb {

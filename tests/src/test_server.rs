@@ -17,7 +17,7 @@ pub struct TestServer {
     /// Where it answers.
     pub address: SocketAddr,
     /// Its database.
-    pub db: TestDb,
+    pub db: Arc<TestDb>,
 }
 
 impl TestServer {
@@ -28,7 +28,11 @@ impl TestServer {
 
     /// Starts a server with these settings, this clock and this randomness.
     pub async fn with(config: Config, world: SharedWorld) -> Self {
-        let db = TestDb::new().await;
+        Self::on(Arc::new(TestDb::new().await), config, world)
+    }
+
+    /// Starts a server on a database that is there.
+    pub fn on(db: Arc<TestDb>, config: Config, world: SharedWorld) -> Self {
         let app = App::new(config, world, &db.url).expect("the settings are valid");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::config::{Config, Environment};
 use crate::listener;
 use crate::ops::{shutdown, telemetry};
+use crate::restore::MarkKeeper;
 use crate::world::SystemWorld;
 
 /// How long work that ignores the end may hold it up.
@@ -33,22 +34,43 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
 async fn serve(config: Config, database: &Database, listener: TcpListener) -> Result<(), Failure> {
     let app = App::new(config, Arc::new(SystemWorld), &database.url())?;
     shutdown::on_signal(app.stopping.clone()).map_err(Failure::unexpected)?;
-    let logins = tokio::select! {
-        logins = prepare(&app, database) => logins?,
+    let (logins, keeper) = tokio::select! {
+        prepared = prepare(&app, database) => prepared?,
         () = app.stopping.cancelled() => return Ok(()),
     };
     let address = listener.local_addr().map_err(Failure::unexpected)?;
+    if let Some(keeper) = keeper {
+        tokio::spawn(keeper.run(app.clone()));
+    }
     print(&banner::banner(address, &database.shown(), &logins))?;
     listener::serve(app, listener).await.map_err(Failure::unexpected)?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// What must be true before the first request, in order. Returns the logins to show.
-async fn prepare(app: &App, database: &Database) -> Result<Vec<Login>, Failure> {
+/// What must be true before the first request, in order. Returns the logins to show, and who keeps the marks.
+async fn prepare(app: &App, database: &Database) -> Result<(Vec<Login>, Option<Arc<MarkKeeper>>), Failure> {
     database.prepare().await?;
+    let keeper = keep_marks(app).await?;
     match app.config.environment {
-        Environment::Development => demo::ensure(app).await,
-        Environment::Production => Ok(Vec::new()),
+        Environment::Development => Ok((demo::ensure(app).await?, keeper)),
+        Environment::Production => Ok((Vec::new(), keeper)),
     }
+}
+
+/// Compares the database with its marks. Before anything else: what is pushed to a restored database that nobody has
+/// noticed would get numbers that were given before.
+async fn keep_marks(app: &App) -> Result<Option<Arc<MarkKeeper>>, Failure> {
+    let Some(path) = app.config.database.marks_file() else {
+        if app.config.environment == Environment::Production {
+            tracing::warn!(
+                "no `database.marks_file` is set: a restore of the database is not noticed by the server; run \
+                 `server new-epoch` after each one"
+            );
+        }
+        return Ok(None);
+    };
+    let keeper = Arc::new(MarkKeeper::open(app, &path).map_err(Failure::unexpected)?);
+    keeper.check().await.map_err(Failure::unexpected)?;
+    Ok(Some(keeper))
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::approval::Approval;
 use super::load::{Key, Loaded, references};
-use super::merge::{self, Concurrent};
+use super::merge::{self, Concurrent, Forks};
 use super::policy::{self, Action};
 use super::traces;
 use super::viewer::Viewer;
@@ -414,7 +414,14 @@ impl Decider<'_> {
     fn concurrent_edits(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Concurrent> {
         let key = (mutation.kind, mutation.row_id);
         match (self.loaded.changes.get(&key), &slot.now) {
-            (Some(changes), Some(current)) => merge::concurrent_edits(mutation, current, changes, device),
+            (changes, Some(current)) => {
+                let changes = changes.map_or(&[][..], Vec::as_slice);
+                // What this batch wrote before is nobody else's.
+                let is_stored =
+                    |at: usize| slot.before.as_ref().is_some_and(|row| row.values[at] == current.values[at]);
+                let forks = Forks { all: &self.loaded.forks, is_stored: &is_stored };
+                merge::concurrent_edits(mutation, current, changes, device, &forks)
+            }
             _ => Vec::new(),
         }
     }

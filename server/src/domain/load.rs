@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::code::PeriodState;
+use sync_protocol::cursor::{self, Fork};
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, LateAdjustment, ReportingPeriod, Row};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
@@ -31,6 +32,8 @@ pub(super) struct Loaded {
     pub related: Related,
     /// What others did to rows since the sender saw them.
     pub changes: HashMap<Key, Vec<FieldChange>>,
+    /// Where the history of the programme was left for another one.
+    pub forks: Vec<Fork>,
     /// The open conflicts about rows that mutations name. They are among the rows.
     pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
@@ -230,9 +233,14 @@ async fn load_changes(
     mutations: &[&Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
+    // Whoever creates a row has seen nothing of it.
+    if mutations.iter().any(|mutation| mutation.base_seq > 0) {
+        loaded.forks = tx.forks(programme).await?;
+    }
     let mut bases: BTreeMap<EntityKind, BTreeMap<Uuid, u64>> = BTreeMap::new();
     for mutation in mutations {
-        let base = mutation.field_bases.iter().map(|(_, seq)| *seq).fold(mutation.base_seq, u64::min);
+        let seen = mutation.field_bases.iter().map(|(_, seq)| *seq).fold(mutation.base_seq, u64::min);
+        let base = cursor::known_base(&loaded.forks, seen);
         let stored = loaded.rows.get(&(mutation.kind, mutation.row_id));
         if stored.is_some_and(|stored| stored.seq > base) {
             let oldest = bases.entry(mutation.kind).or_default().entry(mutation.row_id).or_insert(base);

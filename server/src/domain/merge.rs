@@ -3,6 +3,7 @@
 //! An edit is concurrent when someone else changed the same field (or a field of its merge group) after the
 //! version that the sender had seen, and to another value. The sender's own earlier changes do not count.
 
+use sync_protocol::cursor::{self, Fork};
 use sync_protocol::entity::Row;
 use sync_protocol::field::{Field, MergePolicy};
 use sync_protocol::mutation::Mutation;
@@ -35,25 +36,43 @@ impl Concurrent {
     }
 }
 
+/// Where histories were left, for what a sender had seen in one of them.
+#[derive(Clone, Copy)]
+pub(super) struct Forks<'f> {
+    /// Every one of the programme.
+    pub all: &'f [Fork],
+    /// Whether the value at a position is the stored one, which no mutation of this batch has changed.
+    pub is_stored: &'f dyn Fn(usize) -> bool,
+}
+
 /// Returns the fields of a mutation that meet a concurrent edit.
 pub(super) fn concurrent_edits(
     mutation: &Mutation,
     current: &Row,
     changes: &[FieldChange],
     device: Uuid,
+    forks: &Forks<'_>,
 ) -> Vec<Concurrent> {
     let fields = mutation.kind.def().fields;
     let others: Vec<&FieldChange> = changes.iter().filter(|change| !is_own(change, mutation, device)).collect();
     let mut found: Vec<Concurrent> = Vec::new();
     for (position, incoming) in &mutation.patch {
         let Some(field) = fields.get(*position) else { continue };
-        let base = mutation.base_of(*position);
-        let met = others.iter().rev().find(|change| change.seq > base && touches(change, field, fields));
+        let seen = mutation.base_of(*position);
+        let base = cursor::known_base(forks.all, seen);
+        let is_lost = cursor::is_lost(forks.all, seen);
+        let is_met = |change: &FieldChange| change.seq > base && touches(change, field, fields);
+        // A row that was brought back is the one that was seen: its creation is nothing new.
+        let is_new = |change: &&&FieldChange| is_met(change) && !(is_lost && change.fields.is_empty());
+        let met = others.iter().rev().find(is_new).map(|change| change.actor);
+        // What was seen in a history that was left is not here. Only the creation of the row or a change of the
+        // sender's own, brought back before, tells that nobody else's value stands in its place.
+        let is_unknown = is_lost && (forks.is_stored)(*position) && !changes.iter().any(is_met);
         let value = &current.values[*position];
-        if let Some(change) = met
+        if let Some(by) = met.or(is_unknown.then_some(None))
             && value != incoming
         {
-            found.push(settle(*position, field, value, incoming, change.actor));
+            found.push(settle(*position, field, value, incoming, by));
         }
     }
     unite_groups(&mut found, fields);
@@ -124,6 +143,7 @@ mod tests {
     use sync_protocol::patch::empty_row;
     use sync_protocol::time::Timestamp;
 
+    const NO_FORKS: Forks<'static> = Forks { all: &[], is_stored: &|_| true };
     const MINE: Uuid = Uuid::from_u128(1);
     const THEIRS: Uuid = Uuid::from_u128(2);
 
@@ -178,24 +198,51 @@ mod tests {
             ("the row was created by another", 0, change(11, &[], THEIRS), text("mine"), 1),
         ];
         for (name, base, change, value, expected) in cases {
-            let found = concurrent_edits(&mutation(&[("text", value)], base), &server, &[change], MINE);
+            let found = concurrent_edits(&mutation(&[("text", value)], base), &server, &[change], MINE, &NO_FORKS);
             assert_eq!(found.len(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_seen_in_a_history_that_was_left_is_unknown() {
+        let server = current(&[("text", text("theirs"))]);
+        let forks = [Fork { parent: MINE, epoch: THEIRS, common_seq: 100, resumed_seq: 5_000 }];
+        let found = |base, changes: &[FieldChange]| {
+            concurrent_edits(
+                &mutation(&[("text", text("mine"))], base),
+                &server,
+                changes,
+                MINE,
+                &Forks { all: &forks, is_stored: &|_| true },
+            )
+            .len()
+        };
+        assert_eq!([100, 101, 4_999, 5_000].map(|base| found(base, &[])), [0, 1, 1, 0]);
+        assert_eq!(found(101, &[change(5_001, &["text"], MINE)]), 0, "my own lost change was brought back before");
+        assert_eq!(found(101, &[change(5_001, &[], THEIRS)]), 0, "the row itself was brought back");
+        assert_eq!(found(101, &[change(5_001, &[], THEIRS), change(5_002, &["text"], THEIRS)]), 1);
+        assert_eq!(found(101, &[change(5_001, &["due_on"], MINE)]), 1, "that says nothing of this field");
+        assert_eq!(found(200, &[change(150, &["text"], THEIRS)]), 1, "the same number in another history");
     }
 
     #[test]
     fn a_field_moves_with_its_group() {
         let server = current(&[("status", text("DONE")), ("status_note", text("văzut"))]);
         let mine = mutation(&[("status_note", text("amânat"))], 10);
-        let found = concurrent_edits(&mine, &server, &[change(11, &["status"], THEIRS)], MINE);
+        let found = concurrent_edits(&mine, &server, &[change(11, &["status"], THEIRS)], MINE, &NO_FORKS);
         assert_eq!(found.len(), 1, "the note belongs to the status that someone else changed");
     }
 
     #[test]
     fn the_last_arrival_is_shown_and_the_other_value_is_kept() {
         let server = current(&[("text", text("theirs"))]);
-        let found =
-            concurrent_edits(&mutation(&[("text", text("mine"))], 1), &server, &[change(2, &["text"], THEIRS)], MINE);
+        let found = concurrent_edits(
+            &mutation(&[("text", text("mine"))], 1),
+            &server,
+            &[change(2, &["text"], THEIRS)],
+            MINE,
+            &NO_FORKS,
+        );
         assert!(found[0].incoming_wins && !found[0].is_settled);
         assert_eq!((&found[0].current, &found[0].incoming), (&text("theirs"), &text("mine")));
     }

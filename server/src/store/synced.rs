@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::digest::Version;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
@@ -17,7 +17,7 @@ use super::StoreError;
 use super::log::{self, Bounds, Entry, ProgrammeSnapshot};
 use super::mutations::{self, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
-use super::{Db, Tx, accounts, office, query};
+use super::{Db, Tx, accounts, epochs, office, query};
 use crate::domain::viewer::Viewer;
 
 /// An answer of a store.
@@ -91,6 +91,10 @@ pub trait WriteTx: Send + Sized {
         kind: EntityKind,
         bases: &[(Uuid, u64)],
     ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
+    /// Returns where histories of a programme were left, because the database was restored.
+    fn forks(&mut self, _programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send {
+        async { Ok(Vec::new()) }
+    }
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -275,6 +279,10 @@ impl WriteTx for Tx {
         bases: &[(Uuid, u64)],
     ) -> Answer<Vec<FieldChange>> {
         mutations::changes_since(self, programme, kind, bases).await
+    }
+
+    async fn forks(&mut self, programme: Uuid) -> Answer<Vec<Fork>> {
+        epochs::forks(self, programme).await
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {

@@ -1,0 +1,254 @@
+//! P12: a server that was restored from an older backup is noticed, and the devices bring back what it lost.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use client_sdk::api::visits::NewFinding;
+use server::config::Config;
+use server::restore::{JUMP, MarkKeeper, Restored};
+use server::store::Db;
+use server::world::SystemWorld;
+use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
+use sync_protocol::entity::{EntityKind, Finding};
+use sync_protocol::id::VisitId;
+use sync_protocol::wire::{History, Outcome};
+use tests::phone::assert_equal;
+use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, RADU, email};
+use tests::{Device, Phone, TestDb, TestServer, sample, state};
+
+/// The folder of the marks, which no restore reaches, and the server on a database.
+struct Site {
+    folder: tempfile::TempDir,
+    server: TestServer,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let server = TestServer::new().await;
+        programme::load(&server.app).await;
+        let visit = sample::visit(ENTERPRISES[0], ANA);
+        programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
+        let findings: Vec<Finding> = (0..200).map(|n| sample::finding(&visit, &format!("veche {n}"))).collect();
+        programme::import(&server.app.office, &findings).await;
+        Self { folder: tempfile::tempdir().unwrap(), server }
+    }
+
+    fn marks(&self) -> MarkKeeper {
+        MarkKeeper::open(&self.server.app, &self.folder.path().join("marks.json")).unwrap()
+    }
+
+    /// Notes where every programme is.
+    async fn note(&self) {
+        assert_eq!(self.marks().check().await.unwrap(), []);
+    }
+
+    /// Stops the server, copies its database and starts it again.
+    async fn back_up(self) -> (Self, Arc<TestDb>) {
+        let (folder, db) = (self.folder, self.server.db.clone());
+        drop(self.server);
+        let backup = Arc::new(db.copy().await);
+        (Self { folder, server: TestServer::on(db, Config::default(), Arc::new(SystemWorld)) }, backup)
+    }
+
+    /// Starts the server on a restored database. Returns what the start found.
+    async fn restore(self, backup: Arc<TestDb>) -> (Self, Vec<Restored>) {
+        let folder = self.folder;
+        drop(self.server);
+        let site = Self { folder, server: TestServer::on(backup, Config::default(), Arc::new(SystemWorld)) };
+        let found = site.marks().check().await.unwrap();
+        (site, found)
+    }
+}
+
+/// Every mutation of a device that the server keeps, by outbox and number, with its hash.
+async fn mutations(db: &Db) -> BTreeMap<String, String> {
+    let keys = "SELECT device_id::text || ' ' || incarnation::text || ' ' || no::text || ' ' || encode(hash, 'hex') \
+                FROM mutation WHERE device_id <> '00000000-0000-0000-0000-000000000000'";
+    let lines = state::texts(db, keys).await;
+    let pairs = lines.iter().map(|line| line.rsplit_once(' ').unwrap());
+    pairs.map(|(key, hash)| (key.to_owned(), hash.to_owned())).collect()
+}
+
+async fn phone_of(site: &Site, user: sync_protocol::id::UserId) -> Phone {
+    let phone = Phone::new(site.server.address);
+    phone.enrol(&email(user), PASSWORD).await;
+    phone.sync().await;
+    phone
+}
+
+async fn assert_equal_sides(site: &Site, phone: &Phone, user: sync_protocol::id::UserId) {
+    assert_equal(&phone.rows(), &state::rows_for_mentor(&site.server.app.office, PROGRAMME, user.0).await);
+}
+
+fn start_visit(phone: &Phone, enterprise: usize) -> VisitId {
+    phone.visits().start(ENTERPRISES[enterprise], VisitKind::Routine, VisitMode::OnSite).unwrap().id
+}
+
+fn find(phone: &Phone, visit: VisitId, text: &str) {
+    let text = text.to_owned();
+    let new = NewFinding { area: FindingArea::Jobs, severity: Severity::Minor, text, rule_ref: None };
+    phone.visits().add_finding(visit, new).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phones_bring_back_what_a_restored_server_lost_once_and_in_order() {
+    let site = Site::new().await;
+    let (mut ana, mut second, mut radu) =
+        (phone_of(&site, ANA).await, phone_of(&site, ANA).await, phone_of(&site, RADU).await);
+    let before = start_visit(&ana, 0);
+    ana.sync().await;
+    second.sync().await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    for phone in [&mut ana, &mut second, &mut radu] {
+        phone.move_to(site.server.address);
+    }
+    // Lost, and acknowledged: new rows, changes of rows of the backup, changes of changes, on three phones.
+    let lost = start_visit(&ana, 0);
+    find(&ana, lost, "pierdută");
+    ana.visits().set_gps_exception(before, "prima").unwrap();
+    ana.sync().await;
+    ana.visits().set_gps_exception(before, "a doua").unwrap();
+    ana.sync().await;
+    second.sync().await;
+    second.visits().set_gps_exception(lost, "de pe al doilea telefon").unwrap();
+    second.sync().await;
+    let of_radu = start_visit(&radu, 2);
+    radu.sync().await;
+    // Lost for good: what the office did after the backup. It must vanish from the phones.
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || ' (nou)'").await;
+    state::psql(&site.server.app.office, "DELETE FROM finding WHERE text = 'veche 7'").await;
+    ana.sync().await;
+    site.note().await;
+    // After the last note, as between two ticks.
+    find(&radu, of_radu, "după ultima notă");
+    radu.sync().await;
+    let acknowledged = mutations(&site.server.app.sync).await;
+    assert!(acknowledged.len() >= 8, "{acknowledged:?}");
+    // Not yet sent when the server comes back.
+    find(&second, lost, "încă netrimisă");
+    ana.sync().await;
+
+    let (site, found) = site.restore(backup).await;
+    let [restored] = found[..] else { panic!("{found:?}") };
+    assert!(restored.programme == PROGRAMME && restored.resumed_seq >= JUMP, "{restored:?}");
+    for phone in [&mut ana, &mut second, &mut radu] {
+        phone.move_to(site.server.address);
+    }
+    for phone in [&second, &radu, &ana, &second, &radu] {
+        let report = phone.sync().await;
+        assert!(report.pulled_rows < 100, "a repair is no full download: {report:?}");
+    }
+    ana.sync().await;
+    let now = mutations(&site.server.app.sync).await;
+    let missing: Vec<_> = acknowledged.iter().filter(|(key, hash)| now.get(*key) != Some(*hash)).collect();
+    assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
+    assert_eq!(now.len(), acknowledged.len() + 1, "one was new, and nothing came twice");
+    for (phone, user) in [(&ana, ANA), (&second, ANA), (&radu, RADU)] {
+        phone.sync().await;
+        phone.store().verify_soon().unwrap();
+        assert_eq!(phone.sync().await.verified.map(|verified| verified.differing), Some(0));
+        assert_equal_sides(&site, phone, user).await;
+    }
+    let shown = ana.visits().get(before).unwrap().unwrap().data;
+    assert_eq!(shown.gps_exception_reason.as_deref(), Some("a doua"), "the order of the numbers");
+    let office = &site.server.app.office;
+    assert_eq!(state::number(office, "SELECT count(*) FROM enterprise WHERE name LIKE '%(nou)'").await, 0);
+    assert_eq!(state::number(office, "SELECT count(*) FROM finding WHERE text = 'veche 7'").await, 1);
+    let conflicts = "SELECT concat_ws(' ', subject_kind, field, kept_value, other_value) FROM conflict";
+    assert_eq!(state::texts(office, conflicts).await, [""; 0]);
+    site.note().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_stood_before_the_backup_goes_on_as_if_nothing_had_happened() {
+    let site = Site::new().await;
+    let mut device = Device::enrol(site.server.address, ANA).await;
+    device.sync().await;
+    site.note().await;
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || '!'").await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || '?'").await;
+    site.note().await;
+    let (site, found) = site.restore(backup).await;
+    assert_eq!(found.len(), 1);
+    device.address = site.server.address;
+    let answer = device.sync().await;
+    assert_eq!((answer.welcome().history, answer.welcome().common), (History::Same, None));
+    assert_eq!(device.cache.cursor.epoch, answer.welcome().epoch);
+    assert_eq!(answer.rows().len(), 2, "the two enterprises that changed before the backup");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_cannot_repair_fetches_everything_again() {
+    let site = Site::new().await;
+    let mut device = Device::enrol(site.server.address, ANA).await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || '?'").await;
+    device.address = site.server.address;
+    device.sync().await;
+    let known = device.cache.rows.len();
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    device.address = site.server.address;
+    let first = device.sync_once().await;
+    assert!(first.welcome().common.is_some() && first.rows().is_empty() && first.end().unwrap().more);
+    device.sync().await;
+    assert_eq!(device.cache.rows.len(), known);
+}
+
+/// The value that the person had seen is gone with the history that was left: it is not known whether it was the one
+/// that is there now, so that a person has to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_in_a_lost_history_counts_as_concurrent() {
+    let site = Site::new().await;
+    let mut device = Device::enrol(site.server.address, ANA).await;
+    device.sync().await;
+    let finding = device.cache.all::<Finding>().remove(0);
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    let set = format!("UPDATE finding SET text = 'de la birou, pierdut' WHERE id = '{}'", finding.id.0);
+    state::psql(&site.server.app.office, &set).await;
+    device.address = site.server.address;
+    device.sync().await;
+    let seen = device.cache.get::<Finding>(finding.id).unwrap();
+    let base = device.cache.rows[&(EntityKind::Finding, finding.id.0)].seq;
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    device.address = site.server.address;
+    let mine = Finding { text: "a mea".to_owned(), ..seen.clone() };
+    let no = device.change(&seen, &mine, base);
+    assert_eq!(device.send(&device.pending()).await.outcome(no), Outcome::Conflict);
+    // Of her own chain the device knows what stands there.
+    let again = Finding { text: "a mea, corectată".to_owned(), ..mine.clone() };
+    let next = device.change(&mine, &again, base);
+    assert_eq!(device.send(&device.pending()).await.outcome(next), Outcome::Applied);
+    let untouched = Finding { rule_ref: Some("R1".to_owned()), ..again.clone() };
+    let other = device.change(&again, &untouched, base);
+    assert_eq!(device.send(&device.pending()).await.outcome(other), Outcome::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_only_went_on_keeps_its_history_and_damaged_marks_are_refused() {
+    let site = Site::new().await;
+    site.note().await;
+    let epoch = "SELECT epoch::text FROM programme_head";
+    let before = state::texts(&site.server.app.office, epoch).await;
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || '!'").await;
+    site.note().await;
+    assert_eq!(state::texts(&site.server.app.office, epoch).await, before);
+    // A restore that was followed by as many commits as were lost: the number is there, the history is another one.
+    let rewritten = "UPDATE seal_log SET chain = decode(md5('x'), 'hex') WHERE seq = (SELECT max(seq) FROM seal_log); \
+         UPDATE programme_head SET chain = decode(md5('x'), 'hex')";
+    state::psql(&site.server.app.office, rewritten).await;
+    let found = site.marks().check().await.unwrap();
+    assert_eq!(found.len(), 1, "the chain at the mark differs");
+    assert!(found[0].common_seq > 0 && found[0].common_seq < found[0].resumed_seq - JUMP, "{found:?}");
+    let marks: &Path = &site.folder.path().join("marks.json");
+    std::fs::write(marks, b"not json").unwrap();
+    let refused = MarkKeeper::open(&site.server.app, marks).err().unwrap().to_string();
+    assert!(refused.contains("marks.json") && refused.contains("new-epoch"), "{refused}");
+}
