@@ -58,6 +58,34 @@ async fn pushes_that_overlap_apply_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_mutations_is_kept_in_one_line_and_each_of_them_is_still_known() {
+    let (server, mut device) = started().await;
+    let db = &server.app.office;
+    record(&mut device, 30);
+    device.send(&[device.push(1, 20)]).await;
+    let overlapping = device.send(&[device.push(15, 30)]).await;
+    let commits = overlapping.commits();
+    assert_eq!(commits.iter().map(|c| (c.first_no, c.last_no)).collect::<Vec<_>>(), [(15, 20), (21, 30)]);
+    assert!(commits.iter().all(|commit| commit.verbatim && commit.seq > 0), "{commits:?}");
+    assert_eq!(device.send(&[device.push(18, 24)]).await.demand(), None, "a retry across two runs");
+    assert_eq!(state::number(db, "SELECT count(*) FROM mutation_run").await, 2);
+    assert_eq!(state::number(db, "SELECT count(*) FROM mutation_line").await, 0);
+
+    let mut fork = device.clone();
+    fork.outbox.truncate(16);
+    record(&mut fork, 3);
+    assert_eq!(fork.send(&[fork.push(15, 19)]).await.demand(), Some(Demand::NewIncarnation));
+
+    assert_eq!(state::number(db, "SELECT count(DISTINCT no) FROM mutation WHERE outcome = 'A'").await, 30);
+    let hash: String = device.hash_at(17).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = format!("SELECT count(*) FROM mutation WHERE no = 17 AND hash = decode('{hash}', 'hex')");
+    assert_eq!(state::number(db, &found).await, 1);
+    let told = "SELECT count(*) FROM mutation m JOIN finding f ON f.id = m.row_id WHERE m.kind = 16 \
+                AND m.captured_at IS NOT NULL AND m.author_id = (SELECT mentor_id FROM visit)";
+    assert_eq!(state::number(db, told).await, 29);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gap_is_asked_for_and_nothing_is_written() {
     let (server, mut device) = started().await;
     record(&mut device, 4);

@@ -76,8 +76,11 @@ pub struct Written {
 pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, StoreError> {
     let loaded = load::load(tx, batch).await?;
     let decided = decide::decide(batch, loaded);
-    write_rows(tx, batch.outbox.programme, &decided).await?;
-    tx.record(&batch.outbox, &records(batch, &decided)).await?;
+    // The records are made while the database writes the rows.
+    let (written, records) =
+        tokio::join!(write_rows(tx, batch.outbox.programme, &decided), async { records(batch, &decided) });
+    written?;
+    tx.record(&batch.outbox, &records).await?;
     let numbers = batch.mutations.first().zip(batch.mutations.last()).map(|(first, last)| (first.no, last.no));
     let seq = tx.seal(&batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
     settle_held(tx, &decided.released, seq).await?;

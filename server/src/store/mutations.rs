@@ -96,10 +96,17 @@ pub async fn past_results(
     last: u64,
 ) -> Result<Vec<PastResult>, StoreError> {
     const PAST: &str = "SELECT m.no, m.hash, m.result, coalesce(m.applied_seq, s.seq, 0), coalesce(s.verbatim, false) \
-         FROM mutation m \
-         LEFT JOIN seal_log s ON s.programme_id = m.programme_id AND s.device_id = m.device_id \
-              AND s.incarnation = m.incarnation AND m.no BETWEEN s.first_no AND s.last_no \
-         WHERE m.programme_id = $1 AND m.device_id = $2 AND m.incarnation = $3 AND m.no BETWEEN $4 AND $5 \
+         FROM ( \
+             SELECT no, hash, result, applied_seq FROM mutation_line \
+             WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3 AND no BETWEEN $4 AND $5 \
+             UNION ALL \
+             SELECT n.no, substr(r.hashes, (n.no - r.first_no)::int * 16 + 1, 16), NULL, NULL FROM mutation_run r \
+             CROSS JOIN LATERAL generate_series(greatest($4, r.first_no), least($5, r.last_no)) AS n(no) \
+             WHERE r.programme_id = $1 AND r.device_id = $2 AND r.incarnation = $3 \
+               AND r.last_no >= $4 AND r.first_no <= $5 \
+         ) m \
+         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.device_id = $2 AND s.incarnation = $3 \
+              AND m.no BETWEEN s.first_no AND s.last_no \
          ORDER BY m.no";
     let sql = Sql::new(PAST).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
     let records = conn.query(sql.bind(first as i64).bind(last as i64)).await?;
@@ -117,9 +124,57 @@ pub async fn past_results(
         .collect()
 }
 
-/// Keeps mutations with their results.
+/// So many mutations in a row make a run.
+const RUN_MIN: usize = 8;
+
+/// Keeps mutations with their results: runs of those that were simply applied in one line each.
 pub async fn record(tx: &mut Tx, outbox: &Outbox, records: &[MutationRecord]) -> Result<(), StoreError> {
-    const RECORD: &str = "INSERT INTO mutation (programme_id, device_id, incarnation, no, hash, kind, row_id, \
+    let mut lines = Vec::new();
+    for chunk in records.chunk_by(|a, b| a.is_plain() && b.is_plain() && a.author_id == b.author_id) {
+        match chunk {
+            [first, .., last] if first.is_plain() && chunk.len() >= RUN_MIN => {
+                record_run(tx, outbox, chunk, (first, last)).await?;
+            }
+            _ => lines.extend(chunk),
+        }
+    }
+    if lines.is_empty() { Ok(()) } else { record_lines(tx, outbox, &lines).await }
+}
+
+impl MutationRecord {
+    /// Returns whether the row as created says everything else about it.
+    fn is_plain(&self) -> bool {
+        self.outcome == 'A' && self.result.is_none() && self.payload.is_none()
+    }
+}
+
+async fn record_run(
+    tx: &mut Tx,
+    outbox: &Outbox,
+    run: &[MutationRecord],
+    (first, last): (&MutationRecord, &MutationRecord),
+) -> Result<(), StoreError> {
+    const RECORD: &str = "INSERT INTO mutation_run (programme_id, device_id, incarnation, first_no, last_no, \
+             author_id, received_at, hashes, kinds, row_ids, captured_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::int[]::smallint[], $10, $11)";
+    let sql = Sql::new(RECORD)
+        .bind(outbox.programme)
+        .bind(outbox.device)
+        .bind(outbox.incarnation)
+        .bind(first.no as i64)
+        .bind(last.no as i64)
+        .bind(first.author_id)
+        .bind(first.received_at)
+        .bind(run.iter().flat_map(|r| r.hash.0).collect::<Vec<u8>>())
+        .bind(run.iter().map(|r| i32::from(r.kind)).collect::<Vec<_>>())
+        .bind(run.iter().map(|r| r.row_id).collect::<Vec<_>>())
+        .bind(run.iter().map(|r| r.captured_at).collect::<Vec<_>>());
+    tx.execute(sql).await?;
+    Ok(())
+}
+
+async fn record_lines(tx: &mut Tx, outbox: &Outbox, records: &[&MutationRecord]) -> Result<(), StoreError> {
+    const RECORD: &str = "INSERT INTO mutation_line (programme_id, device_id, incarnation, no, hash, kind, row_id, \
              author_id, captured_at, received_at, outcome, result, payload) \
          SELECT $1, $2, $3, unnest($4::bigint[]), unnest($5::bytea[]), unnest($6::int[]), unnest($7::uuid[]), \
              unnest($8::uuid[]), unnest($9::timestamptz[]), unnest($10::timestamptz[]), \
@@ -166,7 +221,7 @@ pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec
     const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
              h.clock_offset_s \
          FROM held_item h \
-         JOIN mutation m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
+         JOIN mutation_line m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
               AND m.incarnation = h.incarnation AND m.no = h.mutation_no \
          WHERE h.programme_id = $1 AND h.waits_for_id = ANY($2) AND h.state = 'HELD' AND m.payload IS NOT NULL \
          ORDER BY m.received_at, m.device_id, m.no FOR UPDATE";
@@ -182,7 +237,7 @@ pub async fn held_between(
 ) -> Result<Vec<HeldMutation>, StoreError> {
     const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
              h.clock_offset_s \
-         FROM mutation m \
+         FROM mutation_line m \
          JOIN held_item h ON h.programme_id = m.programme_id AND h.author_id = m.author_id \
               AND h.device_id = m.device_id AND h.incarnation = m.incarnation AND h.mutation_no = m.no \
          WHERE m.programme_id = $1 AND m.device_id = $2 AND m.incarnation = $3 AND m.no BETWEEN $4 AND $5 \
@@ -218,7 +273,7 @@ pub async fn settle_held(
     result: Option<String>,
     seq: u64,
 ) -> Result<(), StoreError> {
-    const SETTLE: &str = "UPDATE mutation SET outcome = $5::text::\"char\", result = $6::text::jsonb, applied_seq = $7 \
+    const SETTLE: &str = "UPDATE mutation_line SET outcome = $5::text::\"char\", result = $6::text::jsonb, applied_seq = $7 \
          WHERE programme_id = $1 AND device_id = $2 AND incarnation = $3 AND no = $4";
     let outbox = &held.outbox;
     let sql = Sql::new(SETTLE).bind(outbox.programme).bind(outbox.device).bind(outbox.incarnation);
@@ -265,7 +320,7 @@ pub async fn changes_since(
         ) c \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
         LEFT JOIN LATERAL ( \
-            SELECT m.device_id, m.author_id FROM mutation m \
+            SELECT m.device_id, m.author_id FROM mutation_line m \
             WHERE m.programme_id = $1 AND m.row_id = c.row_id AND m.applied_seq = c.seq \
             ORDER BY m.received_at, m.no LIMIT 1) m ON true \
         ORDER BY 2";
