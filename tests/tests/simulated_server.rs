@@ -14,7 +14,7 @@ use sync_protocol::frame::Reader;
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Message, Push};
+use sync_protocol::wire::{Hello, Message, Push};
 use tests::programme::{self, ANA, ENTERPRISES, PROGRAMME, RADU};
 use tests::simulator::server::{During, Response, Sender, SimServer, Touch};
 use tests::{Answer, Device, TestServer, now, sample};
@@ -151,9 +151,10 @@ impl Pair {
     async fn sync(&mut self, phone: usize, is_lost: bool, at: usize) {
         for _ in 0..20 {
             let (real, simulated) = &self.phones[phone];
-            let expected = real.send(&real.pending()).await;
+            let hello = real.hello();
+            let expected = real.exchange(hello.clone(), &real.pending()).await;
             let sender = Sender { programme: PROGRAMME, user: real.user.0, device: real.id.0 };
-            let answer = answer(self.simulated.exchange(sender, &body(simulated), During::default()));
+            let answer = answer(self.simulated.exchange(sender, &body(simulated, &hello), During::default()));
             let (simulated, real) = (comparable(&answer), comparable(&expected));
             for (simulated, real) in simulated.iter().zip(&real) {
                 assert_eq!(simulated, real, "step {at}, phone {phone}");
@@ -181,9 +182,10 @@ impl Pair {
     }
 }
 
-fn body(phone: &Device) -> Vec<u8> {
+/// The request of a phone whose clock shows what it showed in another hello.
+fn body(phone: &Device, at: &Hello) -> Vec<u8> {
     let mut body = Vec::new();
-    Message::Hello(phone.hello()).write(&mut body);
+    Message::Hello(Hello { wall_clock: at.wall_clock, ..phone.hello() }).write(&mut body);
     phone.pending().into_iter().for_each(|push: Push| Message::Push(push).write(&mut body));
     body
 }

@@ -193,16 +193,16 @@ impl Inner {
     /// Moves the confirmed changes of a row into the server's version of it.
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
-        let mut seq = base.as_ref().map_or(0, |base| base.seq);
-        let mut row = base.map(|base| base.row);
+        let known = base.as_ref().map_or(0, |base| base.seq);
+        let (mut seq, mut row) = (known, base.map(|base| base.row));
         let mut confirmed = false;
         for head in heads {
-            // A version that came from the server already holds what was confirmed before it.
-            if head.state == ChangeState::Confirmed && head.seq > seq.max(0) as u64 {
+            // A version that came from the server already holds what was confirmed up to it.
+            if head.state == ChangeState::Confirmed && head.seq > known.max(0) as u64 {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || row.is_some();
                 row = laid_over(row, &mutation);
-                seq = head.seq as i64;
+                seq = seq.max(head.seq as i64);
             }
             self.overlay.set_state(head.position, head.state, head.seq);
         }

@@ -255,6 +255,16 @@ fn ten_thousand_writes_are_confirmed_as_they_are() {
 }
 
 #[test]
+fn two_changes_of_a_row_in_one_commit_are_both_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "Panou lipsă"));
+    patch(&store, 1, "text", "Panou căzut");
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    assert_eq!(shown(&store, 1), Some(("Panou căzut".to_owned(), 5, RowState::Synced)));
+}
+
+#[test]
 fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
