@@ -24,6 +24,8 @@ pub struct App {
     pub office: Db,
     /// Connections for phones.
     pub sync: Db,
+    /// Connections for checking who a phone is.
+    pub sign_ins: Db,
     /// Connections for long reads.
     pub reports: Db,
     /// Accounts and sessions.
@@ -44,24 +46,33 @@ impl App {
         let database = &config.database;
         let wait = Duration::from_millis(database.acquire_timeout_ms);
         let report_wait = Duration::from_millis(database.report_acquire_timeout_ms);
-        let office = Db::new(url, database.interactive_connections, wait)?;
+        let metrics = Metrics::new();
+        let pool = |name: &str, size: usize, wait| -> Result<Db, StoreError> {
+            Ok(Db::new(url, size, wait)?.measured(metrics.sync.pool(name)))
+        };
+        let office = pool("office", database.interactive_connections, wait)?;
+        // A herd may wait for being recognised: only then is it known whom it is told to wait for.
+        let sign_in_wait = Duration::from_millis(config.sync.queue_timeout_ms / 2);
+        let sign_ins = pool("sign_ins", database.sign_in_connections, sign_in_wait)?;
         Ok(Self {
-            auth: AuthService::new(office.clone(), world.clone(), auth_limits(&config.auth)),
+            auth: AuthService::new(office.clone(), world.clone(), auth_limits(&config.auth))
+                .phones_on(sign_ins.clone()),
             feed: Arc::default(),
             fleet: Arc::default(),
             world,
             office,
-            sync: Db::new(url, database.sync_connections, wait)?,
-            reports: Db::new(url, database.report_connections, report_wait)?,
-            metrics: Arc::new(Metrics::new()),
+            sign_ins,
+            sync: pool("sync", database.sync_connections, wait)?,
+            reports: pool("reports", database.report_connections, report_wait)?,
+            metrics: Arc::new(metrics),
             stopping: CancellationToken::new(),
             config: Arc::new(config),
         })
     }
 
     /// Returns the pools by name.
-    pub fn pools(&self) -> [(&'static str, &Db); 3] {
-        [("office", &self.office), ("sync", &self.sync), ("reports", &self.reports)]
+    pub fn pools(&self) -> [(&'static str, &Db); 4] {
+        [("office", &self.office), ("sync", &self.sync), ("sign_ins", &self.sign_ins), ("reports", &self.reports)]
     }
 }
 

@@ -107,7 +107,10 @@ pub struct SignedIn {
 /// Signs people in and says who sends a request. Cheap to clone; clones share the cache and the hashing queue.
 #[derive(Clone)]
 pub struct AuthService {
+    /// For people in the office.
     db: Db,
+    /// For phones: thousands that come back together must not keep the office from signing in.
+    phones: Db,
     world: SharedWorld,
     limits: Arc<AuthLimits>,
     passwords: Passwords,
@@ -119,7 +122,13 @@ impl AuthService {
     pub fn new(db: Db, world: SharedWorld, limits: AuthLimits) -> Self {
         let passwords = Passwords::new(limits.password_cost, world.clone());
         let cache = Arc::new(IdentityCache::new(limits.cache_entries));
-        Self { db, world, limits: Arc::new(limits), passwords, cache }
+        Self { phones: db.clone(), db, world, limits: Arc::new(limits), passwords, cache }
+    }
+
+    /// Returns the service with connections of their own for phones.
+    #[must_use]
+    pub fn phones_on(self, phones: Db) -> Self {
+        Self { phones, ..self }
     }
 }
 

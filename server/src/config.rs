@@ -64,6 +64,8 @@ pub struct Database {
     pub interactive_connections: usize,
     /// Connections for phones.
     pub sync_connections: usize,
+    /// Connections for checking who a phone is, before it is let in.
+    pub sign_in_connections: usize,
     /// Connections for long reads.
     pub report_connections: usize,
     /// How long the office and the phones wait for a connection.

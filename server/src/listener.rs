@@ -1,14 +1,19 @@
 //! Answers requests on a socket until the server is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd as _;
 
 use crate::app::App;
 use crate::domain::fleet;
 use crate::router::router;
 
+/// Connections that may wait to be accepted.
+const LINE: libc::c_int = 4_096;
+
 /// Answers requests until `app.stopping` is cancelled, and then those that are open, for a limited time.
 pub async fn serve(app: App, listener: TcpListener) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
+    wait_in_line(&listener)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (stopping, drain) = (app.stopping.clone(), app.config.http.drain_timeout());
     let fleet = app.clone();
@@ -31,4 +36,14 @@ pub async fn serve(app: App, listener: TcpListener) -> std::io::Result<()> {
     };
     fleet.fleet.write_to(&fleet.sync, &fleet.metrics.sync).await;
     served
+}
+
+/// Lets a herd wait in line: with the usual 128 places, the kernel drops the others' first packets, and each of them
+/// tries again after a second, then three, then seven.
+fn wait_in_line(listener: &TcpListener) -> std::io::Result<()> {
+    // SAFETY: listen touches no memory, and the socket is ours; calling it again only changes the length of the line.
+    match unsafe { libc::listen(listener.as_raw_fd(), LINE) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }

@@ -18,7 +18,7 @@ pub mod synced;
 mod error;
 
 pub use error::StoreError;
-pub use pool::{Conn, Db, Tx};
+pub use pool::{Conn, Db, PoolMeters, Tx};
 pub use record::Record;
 pub use sql::{Bind, Sql};
 pub use synced::{LogSnapshot, SyncStore, WriteTx};

@@ -5,6 +5,7 @@
 //! - [`ServerProcess`]: the server as a process, with its exit code and its messages.
 //! - [`programme`]: a small programme with people, and [`sample`] rows to record in it.
 //! - [`demo`]: the demo programme, for stories.
+//! - [`herd`]: many devices that come back at once.
 //! - [`Device`]: a device that speaks the protocol itself.
 //! - [`Phone`]: a device with the SDK, and [`Office`]: a person with a browser.
 //! - [`visit`]: a visit step by step on a phone.
@@ -14,6 +15,7 @@
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod demo;
+pub mod herd;
 pub mod phone;
 pub mod programme;
 pub mod sample;

@@ -153,7 +153,8 @@ fn text(ro: &str) -> I18n {
     I18n { ro: ro.to_owned(), en: None, it: None }
 }
 
-fn programme() -> Programme {
+/// Returns the programme's own row.
+pub fn programme() -> Programme {
     Programme {
         id: ProgrammeId(PROGRAMME),
         code: "WEST-SE".to_owned(),
@@ -174,7 +175,8 @@ fn programme() -> Programme {
     }
 }
 
-fn user(id: UserId, role: Role) -> User {
+/// Returns a person who may sign in.
+pub fn user(id: UserId, role: Role) -> User {
     User {
         id,
         display_name: format!("Om {:x}", id.0.as_u128()),
@@ -197,7 +199,8 @@ fn form() -> Form {
     }
 }
 
-fn enterprise(at: usize, mentor: UserId) -> Enterprise {
+/// Returns an enterprise of a mentor.
+pub fn enterprise(at: usize, mentor: UserId) -> Enterprise {
     Enterprise {
         id: ENTERPRISES[at],
         code: format!("ENT-{:03}", at + 1),

@@ -8,18 +8,27 @@ use super::token::{Token, random_key};
 use super::{AuthError, AuthService, DeviceStatus, Identity, Secret, SignedIn, StatusChange};
 use crate::store::accounts::session::{self, RefreshState, RevokeReason, Session, SessionsOf};
 use crate::store::accounts::{self, Account, device};
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Db, Tx};
 
 impl AuthService {
     /// Says who holds an access token. One statement, or none when the same was asked seconds ago.
     pub async fn authenticate(&self, access_token: &str) -> Result<Identity, AuthError> {
+        self.authenticate_on(&self.db, access_token).await
+    }
+
+    /// The same for the token of a phone.
+    pub async fn authenticate_phone(&self, access_token: &str) -> Result<Identity, AuthError> {
+        self.authenticate_on(&self.phones, access_token).await
+    }
+
+    async fn authenticate_on(&self, db: &Db, access_token: &str) -> Result<Identity, AuthError> {
         let hash = Token::parse(access_token).ok_or(AuthError::Unauthenticated)?.hash();
         let now = self.world.now();
         let asked = match self.cache.get(&hash, now) {
             Ok(identity) => return Ok(identity),
             Err(asked) => asked,
         };
-        let found = session::by_access(&mut self.db.conn().await?, &hash).await?;
+        let found = session::by_access(&mut db.conn().await?, &hash).await?;
         let (session, expires_at) = found.ok_or(AuthError::Unauthenticated)?;
         rotation::check_open(&session)?;
         if now >= expires_at {
@@ -35,7 +44,8 @@ impl AuthService {
     /// successor until that has been used; a copied token ends the session (see `rotation.rs`).
     pub async fn refresh(&self, refresh_token: &str, device_id: Option<Uuid>) -> Result<SignedIn, AuthError> {
         let token = Token::parse(refresh_token).ok_or(AuthError::Unauthenticated)?;
-        let (mut tx, _) = self.lock_session(&token).await?;
+        let db = if device_id.is_some() { &self.phones } else { &self.db };
+        let (mut tx, _) = lock_session(db, &token).await?;
         let state = session::by_refresh(&mut tx, &token.hash()).await?.ok_or(AuthError::Unauthenticated)?;
         let now = self.world.now();
         match rotation::decide(&state, device_id, now, &self.limits) {
@@ -56,7 +66,7 @@ impl AuthService {
     /// Ends the session of a refresh token; a session that has ended already stays so.
     pub async fn logout(&self, refresh_token: &str) -> Result<(), AuthError> {
         let token = Token::parse(refresh_token).ok_or(AuthError::Unauthenticated)?;
-        let (tx, session_id) = self.lock_session(&token).await?;
+        let (tx, session_id) = lock_session(&self.db, &token).await?;
         self.end_session(tx, session_id, RevokeReason::Logout).await
     }
 
@@ -111,20 +121,6 @@ impl AuthService {
         let refresh_token = Token::random(&*self.world);
         session::insert_refresh(conn, session.id, 0, &refresh_token.hash(), now).await?;
         self.issue(conn, &session, refresh_token.secret(), now).await
-    }
-
-    /// Begins a transaction that holds the session of a refresh token.
-    async fn lock_session(&self, token: &Token) -> Result<(Tx, Uuid), AuthError> {
-        let mut tx = self.db.conn().await?.write_tx().await?;
-        match session::lock_by_refresh(&mut tx, &token.hash()).await? {
-            Some(session_id) => Ok((tx, session_id)),
-            None => {
-                // Dropped instead, the transaction would cost its connection: a price that any sender of made-up
-                // tokens could exact.
-                tx.rollback().await?;
-                Err(AuthError::Unauthenticated)
-            }
-        }
     }
 
     async fn rotate(
@@ -191,6 +187,20 @@ impl AuthService {
         tx.commit().await?;
         self.cache.evict(|identity| identity.session_id == session_id);
         Ok(())
+    }
+}
+
+/// Begins a transaction that holds the session of a refresh token.
+async fn lock_session(db: &Db, token: &Token) -> Result<(Tx, Uuid), AuthError> {
+    let mut tx = db.conn().await?.write_tx().await?;
+    match session::lock_by_refresh(&mut tx, &token.hash()).await? {
+        Some(session_id) => Ok((tx, session_id)),
+        None => {
+            // Dropped instead, the transaction would cost its connection: a price that any sender of made-up
+            // tokens could exact.
+            tx.rollback().await?;
+            Err(AuthError::Unauthenticated)
+        }
     }
 }
 

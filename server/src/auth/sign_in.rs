@@ -39,7 +39,7 @@ impl AuthService {
         check_device(phone)?;
         let account = self.verify(email, password).await?;
         let now = self.world.now();
-        let mut tx = self.db.conn().await?.write_tx().await?;
+        let mut tx = self.phones.conn().await?.write_tx().await?;
         if let Err(refused) = claim(&mut tx, &device_row(phone, &account), now).await {
             tx.rollback().await?;
             return Err(refused);

@@ -14,6 +14,7 @@ impl Config {
         let counts = [
             ("database.interactive_connections", self.database.interactive_connections),
             ("database.sync_connections", self.database.sync_connections),
+            ("database.sign_in_connections", self.database.sign_in_connections),
             ("database.report_connections", self.database.report_connections),
             ("http.max_body_bytes", self.http.max_body_bytes),
             ("auth.concurrent_password_checks", self.auth.concurrent_password_checks),

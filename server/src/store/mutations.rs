@@ -355,6 +355,7 @@ pub async fn seal(
 ) -> Result<u64, StoreError> {
     let device = (!outbox.device.is_nil()).then_some(outbox.device);
     let number = |no: Option<u64>| super::Bind::OptBigInt(no.map(|no| no as i64));
+    let taking = tx.meters().seal.start_timer();
     let sql = Sql::new("SELECT sync_seal($1, $2, $3, $4, $5, $6)")
         .bind(actor)
         .bind(device)
@@ -363,5 +364,6 @@ pub async fn seal(
         .bind(number(numbers.map(|numbers| numbers.1)))
         .bind(verbatim);
     let sealed = tx.query_opt(sql).await?;
+    taking.observe_duration();
     sealed.map_or(Ok(0), |record| Ok(record.int(0)? as u64))
 }

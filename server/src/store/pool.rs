@@ -8,6 +8,7 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures::FutureExt as _;
+use prometheus::{Histogram, HistogramOpts, IntCounter};
 
 use super::{Record, Sql, StoreError};
 
@@ -20,12 +21,33 @@ const SESSION_SETUP: &str = "SET TIME ZONE 'UTC'; SET lock_timeout = '5s'; SET s
      SET plan_cache_mode = force_generic_plan; \
      SET client_min_messages = warning";
 
+/// What is measured of a pool.
+#[derive(Clone, Debug)]
+pub struct PoolMeters {
+    /// How long callers waited for a connection.
+    pub wait: Histogram,
+    /// Callers who got none in time.
+    pub timeouts: IntCounter,
+    /// How long taking a programme's next number took.
+    pub seal: Histogram,
+}
+
+impl Default for PoolMeters {
+    /// Returns measurements that nobody collects.
+    fn default() -> Self {
+        let histogram = |name: &str| Histogram::with_opts(HistogramOpts::new(name, name)).expect("the name is valid");
+        let timeouts = IntCounter::new("timeouts", "timeouts").expect("the name is valid");
+        Self { wait: histogram("wait"), timeouts, seal: histogram("seal") }
+    }
+}
+
 /// A pool of connections to one database.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
     wait: Duration,
     statements: Arc<AtomicU64>,
+    meters: Arc<PoolMeters>,
 }
 
 impl std::fmt::Debug for Db {
@@ -53,16 +75,25 @@ impl Db {
             .max_size(size)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, wait, statements: Arc::default() })
+        Ok(Self { pool, wait, statements: Arc::default(), meters: Arc::default() })
+    }
+
+    /// Returns the pool with measurements that are collected.
+    pub fn measured(self, meters: PoolMeters) -> Self {
+        Self { meters: Arc::new(meters), ..self }
     }
 
     /// Takes a connection.
     pub async fn conn(&self) -> Result<Conn, StoreError> {
-        let object = tokio::time::timeout(self.wait, self.pool.get())
-            .await
-            .map_err(|_| StoreError::Unavailable(format!("no connection was free within {:?}", self.wait)))?
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Conn { object: Some(object), statements: self.statements.clone() })
+        let waited = self.meters.wait.start_timer();
+        let object = tokio::time::timeout(self.wait, self.pool.get()).await;
+        waited.observe_duration();
+        let object = object.map_err(|_| {
+            self.meters.timeouts.inc();
+            StoreError::Unavailable(format!("no connection was free within {:?}", self.wait))
+        })?;
+        let object = object.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Conn { object: Some(object), statements: self.statements.clone(), meters: self.meters.clone() })
     }
 
     /// Returns how many statements have been sent, for metrics and for tests that count them.
@@ -81,9 +112,15 @@ impl Db {
 pub struct Conn {
     object: Option<Object<AsyncPgConnection>>,
     statements: Arc<AtomicU64>,
+    meters: Arc<PoolMeters>,
 }
 
 impl Conn {
+    /// Returns what is measured of the pool.
+    pub(super) fn meters(&self) -> &Arc<PoolMeters> {
+        &self.meters
+    }
+
     fn raw(&mut self) -> &mut AsyncPgConnection {
         self.statements.fetch_add(1, Ordering::Relaxed);
         // Taken only by `Tx::drop`, which owns the connection.
@@ -149,7 +186,11 @@ impl Tx {
 
     fn release(&mut self) -> Conn {
         self.finished = true;
-        Conn { object: self.conn.object.take(), statements: self.conn.statements.clone() }
+        Conn {
+            object: self.conn.object.take(),
+            statements: self.conn.statements.clone(),
+            meters: self.conn.meters.clone(),
+        }
     }
 }
 

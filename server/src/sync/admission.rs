@@ -21,6 +21,9 @@ use rules::{Arrival, Limits, Rules};
 
 pub use rules::Visitor;
 
+/// A device of which nothing is known is sent away for at least this long, and at most twice as long.
+const UNKNOWN_MS: u64 = 4_000;
+
 /// A request that was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComeBack {
@@ -80,14 +83,28 @@ impl Door {
 
     /// Says when a device comes back that cannot be served now.
     pub fn send_away(&self, visitor: Visitor, reason: &'static str) -> ComeBack {
+        let (dice, now_ms) = (self.dice(), self.now_ms());
+        let after_ms = self.locked(|state| state.rules.after_ms(visitor, now_ms, dice));
+        tracing::debug!(device = %visitor.device, programme = %visitor.programme, reason, after_ms, "told to come back");
+        self.told(ComeBack { after_ms, reason })
+    }
+
+    /// Says when a device comes back of which not even the programme is known: at a random time.
+    pub fn spread(&self, reason: &'static str) -> ComeBack {
+        let after_ms = UNKNOWN_MS + self.dice() % UNKNOWN_MS;
+        self.told(ComeBack { after_ms, reason })
+    }
+
+    fn dice(&self) -> u64 {
         let mut dice = [0; 8];
         self.world.fill_random(&mut dice);
-        let now_ms = self.now_ms();
-        let after_ms = self.locked(|state| state.rules.after_ms(visitor, now_ms, u64::from_le_bytes(dice)));
-        self.signals.refusals.with_label_values(&[reason]).inc();
-        self.signals.retry_after.observe(after_ms as f64 / 1_000.0);
-        tracing::debug!(device = %visitor.device, programme = %visitor.programme, reason, after_ms, "told to come back");
-        ComeBack { after_ms, reason }
+        u64::from_le_bytes(dice)
+    }
+
+    fn told(&self, told: ComeBack) -> ComeBack {
+        self.signals.refusals.with_label_values(&[told.reason]).inc();
+        self.signals.retry_after.observe(told.after_ms as f64 / 1_000.0);
+        told
     }
 
     /// Returns a turn for a request that was in before and gave its turn up. It is not sent away.

@@ -169,7 +169,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refused> {
 
 async fn authenticate(state: &SyncState, headers: &HeaderMap) -> Result<Identity, Refused> {
     let token = bearer(headers).ok_or_else(|| Box::new(refusal(&AuthError::Unauthenticated, headers)))?;
-    state.app.auth.authenticate(token).await.map_err(|error| Box::new(refusal(&error, headers)))
+    state.app.auth.authenticate_phone(token).await.map_err(|error| match error {
+        AuthError::Store(error) if error.is_transient() => come_back(state.desk.door.spread("sign_in")),
+        error => Box::new(refusal(&error, headers)),
+    })
 }
 
 fn refused(error: ApiError) -> Refused {

@@ -13,7 +13,7 @@
 //! | `sync_failures_total` | | sessions that a fault of the server or its database ended |
 //! | `sync_clock_offset_seconds` | | how far devices' clocks are off, in either direction |
 //! | `sync_oldest_pending_seconds` | | the age of the oldest waiting change as a device begins a sync |
-//! | `sync_refusals_total` | `reason` | requests told to come back: `queue`, `device`, `memory`, `patience`; or dropped: `slow_body` |
+//! | `sync_refusals_total` | `reason` | requests told to come back: `queue`, `device`, `memory`, `patience`, `sign_in`, `trouble`; or dropped: `slow_body` |
 //! | `sync_retry_after_seconds` | | for when devices are told to come back |
 //! | `sync_queue_requests` | | requests that are read or wait for their turn now |
 //! | `sync_queue_wait_seconds` | | how long a request waited for its turn |
@@ -24,6 +24,8 @@
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use sync_protocol::wire::{Demand, Outcome, PushResult};
+
+use crate::store::PoolMeters;
 
 /// From a connection that is free to the end of every patience.
 const WAITS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
@@ -135,6 +137,15 @@ impl SyncSignals {
             Box::new(self.pool_wait.clone()),
             Box::new(self.pool_timeouts.clone()),
         ]
+    }
+
+    /// Returns the measurements of a pool of connections.
+    pub fn pool(&self, name: &str) -> PoolMeters {
+        PoolMeters {
+            wait: self.pool_wait.with_label_values(&[name]),
+            timeouts: self.pool_timeouts.with_label_values(&[name]),
+            seal: self.seal.clone(),
+        }
     }
 
     /// Counts what became of a push, of which `repeated` mutations had arrived before.

@@ -9,7 +9,8 @@ use super::measure::{self, percentile};
 use super::report::{Line, round};
 use super::stage::{PASSWORD, Stage};
 
-const QUERY: &str = "{ enterprises(first: 50) { nodes { id code name county status visits(last: 5) { nodes \
+/// The page.
+pub(crate) const QUERY: &str = "{ enterprises(first: 50) { nodes { id code name county status visits(last: 5) { nodes \
     { id status kind actualStartAt purpose } } } } }";
 const REQUESTS: usize = 200;
 
@@ -52,7 +53,8 @@ pub(crate) async fn run(stage: &Stage, email: &str) -> Result<Line> {
     })
 }
 
-async fn sign_in(http: &reqwest::Client, address: &str, email: &str) -> Result<String> {
+/// Signs a person in and returns the token.
+pub(crate) async fn sign_in(http: &reqwest::Client, address: &str, email: &str) -> Result<String> {
     let request = http.post(format!("{address}/auth/login")).json(&json!({ "email": email, "password": PASSWORD }));
     let answer: Value = request.send().await?.json().await?;
     Ok(answer["accessToken"].as_str().with_context(|| format!("no token: {answer}"))?.to_owned())

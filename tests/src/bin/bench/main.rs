@@ -16,10 +16,15 @@
 //! | E | 50 clients push 200 changes each at once |
 //! | I | a sync with nothing to do |
 //! | G | GraphQL: 50 enterprises with the last 5 visits of each |
+//!
+//! `cargo run --release -p tests --bin bench -- herd [--devices N] [--edits N]` lets N devices come back at once, each
+//! with edits, while someone in the office asks for a page every 100 ms. The ideal time is that of the same edits at
+//! the rate measured just before, with 12 devices at once.
 
 mod client;
 mod fixture;
 mod graphql;
+mod herd;
 mod limits;
 mod measure;
 mod phases;
@@ -39,6 +44,8 @@ struct Cli {
 enum Command {
     /// Measure sync.
     Sync(SyncOptions),
+    /// Let a herd of devices come back at once while the office works.
+    Herd(herd::HerdOptions),
     /// Run one client, for the phases.
     #[command(hide = true)]
     Client {
@@ -64,6 +71,7 @@ struct SyncOptions {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Sync(options) => phases::run(&options),
+        Command::Herd(options) => herd::run(&options),
         Command::Client { task } => client::run(&task),
         Command::Server => {
             // The exit code of a server that was told to stop says nothing here.

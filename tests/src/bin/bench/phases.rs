@@ -11,7 +11,7 @@ use super::graphql;
 use super::limits;
 use super::measure::{self, percentile};
 use super::report::{Line, round};
-use super::stage::{ClientProcess, Stage, start_postgres};
+use super::stage::{ClientProcess, Stage, make_reachable, start_postgres};
 
 /// Rows of the small scope and of the offline work.
 const SMALL: usize = 10_000;
@@ -56,12 +56,6 @@ pub(crate) fn run(options: &SyncOptions) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Postgres has an account of its own when the bench runs as root.
-fn make_reachable(folder: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?)
 }
 
 struct Bench {

@@ -92,6 +92,12 @@ impl Drop for Stage {
     }
 }
 
+/// Postgres has an account of its own when the bench runs as root.
+pub(crate) fn make_reachable(folder: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?)
+}
+
 /// Starts the Postgres of the bench. Must be called from the main thread, before any runtime.
 pub(crate) fn start_postgres(folder: &TempDir) -> Result<PrivatePostgres> {
     Ok(PrivatePostgres::start(&Settings {
