@@ -89,6 +89,11 @@ impl Device {
         Self { address, token, http, ..Self::unconnected(id, Uuid::new_v4(), user) }
     }
 
+    /// Returns the token that it sends with every request.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Records that a row is created and returns the number.
     pub fn create<T: Entity>(&mut self, row: &T) -> u64 {
         let row = row.to_row();

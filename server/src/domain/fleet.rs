@@ -26,49 +26,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Notes that a device begins a sync.
-    pub fn begins(&self, contact: Contact) {
+    /// Notes what is known of a device now.
+    pub fn note(&self, contact: Contact) {
         let mut unwritten = self.lock();
         let merged = match unwritten.remove(&contact.device) {
             Some(before) => followed(&before, contact),
             None => contact,
         };
         unwritten.insert(merged.device, merged);
-    }
-
-    /// Notes how a sync of a device went on: how many changes were taken from it, and when everything was on both
-    /// sides, if it was.
-    pub fn went_on(&self, device: Uuid, at: Timestamp, taken: u64, complete: bool) {
-        self.change(device, |contact| {
-            contact.at = at;
-            contact.pending = contact.pending.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX));
-            if taken > 0 || contact.pending == 0 {
-                (contact.progress_at, contact.times) = (Some(at), 0);
-            }
-            if contact.pending == 0 {
-                contact.oldest_ms = 0;
-            }
-            if complete {
-                contact.complete_at = Some(at);
-            }
-        });
-    }
-
-    /// Notes that what a device holds was compared with what the server has: equal, or so many scopes differ.
-    pub fn verified(&self, device: Uuid, at: Timestamp, mismatches: u32) {
-        self.change(device, |contact| {
-            contact.mismatches += mismatches;
-            if mismatches == 0 {
-                contact.verified_at = Some(at);
-            }
-        });
-    }
-
-    /// Changes what is noted of a device; one that was written in the meantime is noted anew at its next contact.
-    fn change(&self, device: Uuid, change: impl FnOnce(&mut Contact)) {
-        if let Some(contact) = self.lock().get_mut(&device) {
-            change(contact);
-        }
     }
 
     /// Writes what was noted since the last time. What could not be written is kept.
@@ -111,6 +76,40 @@ impl Fleet {
     /// Nothing panics while the lock is held; if it did, the map would still be whole.
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Contact>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contact {
+    /// Changes were taken from the device.
+    pub fn took(&mut self, at: Timestamp, changes: u64) {
+        self.at = at;
+        self.pending = self.pending.saturating_sub(u32::try_from(changes).unwrap_or(u32::MAX));
+        if self.pending == 0 {
+            self.oldest_ms = 0;
+        }
+        if changes > 0 || self.pending == 0 {
+            (self.progress_at, self.times) = (Some(at), 0);
+        }
+    }
+
+    /// Everything is on both sides.
+    pub fn completed(&mut self, at: Timestamp) {
+        (self.at, self.complete_at) = (at, Some(at));
+    }
+
+    /// What the device holds was compared with what the server has: equal, or so many scopes differ.
+    pub fn verified(&mut self, at: Timestamp, mismatches: u32) {
+        self.mismatches += mismatches;
+        if mismatches == 0 {
+            self.verified_at = Some(at);
+        }
+    }
+
+    /// Returns what is to be noted now. What is counted is counted once, however often the rest is noted.
+    pub fn told(&mut self) -> Self {
+        let told = self.clone();
+        (self.times, self.mismatches) = (0, 0);
+        told
     }
 }
 
@@ -180,34 +179,35 @@ mod tests {
 
     #[test]
     fn what_was_taken_no_longer_waits() {
-        let fleet = Fleet::default();
-        fleet.begins(contact(14));
-        fleet.went_on(Uuid::from_u128(1), Timestamp(2_000), 10, false);
-        let some_left = noted(&fleet);
+        let mut some_left = contact(14);
+        some_left.took(Timestamp(2_000), 10);
         assert_eq!((some_left.pending, some_left.oldest_ms, some_left.complete_at), (4, 500, None));
         assert_eq!((some_left.progress_at, some_left.times), (Some(Timestamp(2_000)), 0));
-        fleet.went_on(Uuid::from_u128(1), Timestamp(3_000), 4, true);
-        let none_left = noted(&fleet);
-        assert_eq!((none_left.pending, none_left.oldest_ms, none_left.complete_at), (0, 0, Some(Timestamp(3_000))));
+        some_left.took(Timestamp(3_000), 4);
+        some_left.completed(Timestamp(3_500));
+        assert_eq!((some_left.pending, some_left.oldest_ms, some_left.complete_at), (0, 0, Some(Timestamp(3_500))));
     }
 
     #[test]
     fn contacts_without_progress_add_up_and_what_was_complete_stays_so() {
         let fleet = Fleet::default();
-        fleet.begins(contact(0));
-        fleet.went_on(Uuid::from_u128(1), Timestamp(2_000), 0, true);
+        let mut first = contact(0);
+        first.completed(Timestamp(2_000));
+        fleet.note(first);
         for _ in 0..3 {
-            fleet.begins(Contact { at: Timestamp(9_000), ..contact(7) });
+            let mut stuck = Contact { at: Timestamp(9_000), ..contact(7) };
+            fleet.note(stuck.told());
+            fleet.note(stuck.told());
         }
         let noted = noted(&fleet);
-        assert_eq!((noted.times, noted.progress_at), (3, Some(Timestamp(2_000))));
+        assert_eq!((noted.times, noted.progress_at), (3, Some(Timestamp(1_000))));
         assert_eq!((noted.pending, noted.complete_at), (7, Some(Timestamp(2_000))));
     }
 
     #[test]
     fn contacts_that_could_not_be_written_come_before_those_that_followed() {
         let fleet = Fleet::default();
-        fleet.begins(Contact { at: Timestamp(5_000), ..contact(3) });
+        fleet.note(Contact { at: Timestamp(5_000), ..contact(3) });
         fleet.put_back(vec![Contact { complete_at: Some(Timestamp(1_000)), ..contact(9) }]);
         let noted = noted(&fleet);
         assert_eq!((noted.at, noted.pending, noted.complete_at), (Timestamp(5_000), 3, Some(Timestamp(1_000))));

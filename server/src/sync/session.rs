@@ -38,6 +38,8 @@ pub(super) struct Session<S> {
     sender: mpsc::Sender<Bytes>,
     /// The turn among the requests that are worked on; given up while waiting for news or for a slow device.
     turn: Option<Visit>,
+    /// What the office is told of the device.
+    contact: Option<Contact>,
 }
 
 /// Why a session ends early.
@@ -65,7 +67,7 @@ impl<S: SyncStore> Session<S> {
         sender: mpsc::Sender<Bytes>,
         turn: Visit,
     ) -> Self {
-        Self { desk, caller, hello, checks, out: Vec::new(), sender, turn: Some(turn) }
+        Self { desk, caller, hello, checks, out: Vec::new(), sender, turn: Some(turn), contact: None }
     }
 
     pub(super) fn say(&mut self, message: &Message) {
@@ -114,10 +116,11 @@ impl<S: SyncStore> Session<S> {
     }
 
     /// Counts what the greeting says.
-    fn greeted(&self, welcome: &Welcome) {
+    fn greeted(&mut self, welcome: &Welcome) {
+        self.contact = Some(self.contact_at(welcome.now));
+        self.note_contact(|_| {});
         let (hello, signals) = (&self.hello, &self.desk.signals);
         signals.greeted(welcome.now.0 - hello.wall_clock.0, hello.outbox.pending, hello.outbox.oldest_ms);
-        self.desk.fleet.begins(self.contact(welcome.now));
         if welcome.history == History::Other {
             let reason = if hello.scope_count == 0 { "first" } else { "other_history" };
             signals.refetches.with_label_values(&[reason]).inc();
@@ -127,7 +130,15 @@ impl<S: SyncStore> Session<S> {
         }
     }
 
-    fn contact(&self, now: Timestamp) -> Contact {
+    /// Changes what is known of the device and lets the office see it.
+    pub(super) fn note_contact(&mut self, change: impl FnOnce(&mut Contact)) {
+        if let Some(contact) = &mut self.contact {
+            change(contact);
+            self.desk.fleet.note(contact.told());
+        }
+    }
+
+    fn contact_at(&self, now: Timestamp) -> Contact {
         let (hello, outbox) = (&self.hello, &self.hello.outbox);
         Contact {
             programme: self.caller.programme,
@@ -209,7 +220,9 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
     }
     let more = pull::pull(session, opened.snapshot, &opened.viewer, opened.welcome.history).await?;
     let now = session.desk.world.now();
-    session.desk.fleet.went_on(session.hello.device.0, now, 0, !more);
+    if !more {
+        session.note_contact(|contact| contact.completed(now));
+    }
     Ok(more)
 }
 
@@ -295,7 +308,7 @@ async fn receive<S: SyncStore>(
     log_demand(session, &result);
     let upto_no = result.upto_no;
     if result.demand.is_none() {
-        session.desk.fleet.went_on(session.hello.device.0, received_at, push.len(), false);
+        session.note_contact(|contact| contact.took(received_at, push.len()));
     }
     session.say(&Message::PushResult(result));
     Ok(upto_no)
