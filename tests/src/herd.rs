@@ -218,6 +218,7 @@ fn device(n: usize, token: String, cursor: Cursor, edits: usize) -> HerdDevice {
         outbox: OutboxSummary { pending: edits as u32, oldest_ms: 3_600_000, ..OutboxSummary::default() },
         wall_clock: now(),
         wait_ms: 0,
+        verify_kinds: 0,
     };
     let visit = sync_protocol::entity::Visit { id: visit_id(n), ..sample::visit(enterprise(n).id, user(n)) };
     let mutations = (1..=edits as u64).map(|no| edit(no, user(n), &visit)).collect();

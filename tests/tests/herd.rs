@@ -54,7 +54,9 @@ async fn a_herd_comes_back_and_every_edit_arrives_once_while_the_office_works() 
     assert_eq!(number(office, "SELECT count(*) FROM finding").await, (DEVICES * EDITS) as i64);
     assert_eq!(number(office, "SELECT count(DISTINCT device_id) FROM device_state").await, DEVICES as i64);
     let counted = &server.app.metrics.sync;
-    assert_eq!(counted.refusals.with_label_values(&["queue"]).get(), returned.refused);
+    let told =
+        ["queue", "patience", "sign_in", "trouble"].map(|reason| counted.refusals.with_label_values(&[reason]).get());
+    assert_eq!(told.iter().sum::<u64>(), returned.refused, "{told:?}");
     assert_eq!(counted.queue_requests.get(), 0, "nobody is left in the queue");
     let health = carmen.ask("{ syncHealth { upToDate } }", json!({})).await;
     assert_eq!(health["syncHealth"]["upToDate"], DEVICES as i64);

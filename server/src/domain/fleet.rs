@@ -97,12 +97,10 @@ impl Contact {
         (self.at, self.complete_at) = (at, Some(at));
     }
 
-    /// What the device holds was compared with what the server has: equal, or so many scopes differ.
-    pub fn verified(&mut self, at: Timestamp, mismatches: u32) {
+    /// The device got the digests of what it should hold, if an instant is given, or said where it differs.
+    pub fn compared(&mut self, at: Option<Timestamp>, mismatches: u32) {
         self.mismatches += mismatches;
-        if mismatches == 0 {
-            self.verified_at = Some(at);
-        }
+        self.verified_at = at.or(self.verified_at);
     }
 
     /// Returns what is to be noted now. What is counted is counted once, however often the rest is noted.

@@ -40,9 +40,9 @@ pub struct Contact {
     pub progress_at: Option<Timestamp>,
     /// How often it began a sync with work waiting since then.
     pub times: u32,
-    /// When what it holds was last found equal to the server's.
+    /// When it last got the digests of what it should hold.
     pub verified_at: Option<Timestamp>,
-    /// How often a scope was found to differ.
+    /// In how many scopes it found a difference that nothing explains.
     pub mismatches: u32,
 }
 

@@ -135,7 +135,18 @@ impl<S: SyncStore> Sending<'_, S> {
         let (rows_sent, rows_expected) = (self.rows_sent, self.rows_expected);
         self.session.say(&Message::Checkpoint(Checkpoint { cursor, behind: Vec::new(), rows_sent, rows_expected }));
         answers.iter().for_each(|answer| self.session.say(answer));
+        self.note_checks();
         Ok(())
+    }
+
+    /// Lets the office see that the device compares what it holds, and where that differed without a reason.
+    fn note_checks(&mut self) {
+        let faults = self.session.checks.sums.iter().filter(|sums| !sums.is_expected).count() as u32;
+        let asks = self.session.hello.verify_kinds > 0;
+        if asks || faults > 0 {
+            let at = asks.then_some(self.now);
+            self.session.note_contact(|contact| contact.compared(at, faults));
+        }
     }
 
     /// Sends the rows that the device asked for one by one.

@@ -7,7 +7,6 @@
 //! | `sync_repeated_mutations_total` | | mutations that had arrived before, answered from memory; 0 for weeks means that it is untested |
 //! | `sync_refetches_total` | `reason` | devices that start over: `first` (expected), `other_history` (restore), `digest` (repair) |
 //! | `sync_results_total` | `outcome`, `code` | mutations that did not simply apply: merged, conflict, held, rejected, by code |
-//! | `sync_digest_mismatches_total` | | a device's digest of a scope differs from the server's; never expected |
 //! | `sync_salvaged_rows_total` | `result` | rows of a damaged outbox: `saved` or `lost`; every lost one must reach a person |
 //! | `sync_stalls_total` | | devices in touch for over an hour with work waiting and nothing moving |
 //! | `sync_failures_total` | | sessions that a fault of the server or its database ended |
@@ -20,6 +19,9 @@
 //! | `sync_seal_seconds` | | taking a programme's next number, waiting for other writers included |
 //! | `database_pool_wait_seconds` | `pool` | how long a request waited for a connection |
 //! | `database_pool_timeouts_total` | `pool` | requests that got no connection in time |
+//!
+//! Beside them, the part that compares digests counts `sync_scope_digest_mismatch_total`, by `cause`: `expected` after a
+//! damage that the device knows of, `fault` when nothing explains it, which is never expected.
 
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
@@ -49,8 +51,6 @@ pub struct SyncSignals {
     pub refetches: IntCounterVec,
     /// Mutations that did not simply apply, by outcome and code.
     pub results: IntCounterVec,
-    /// Scopes of which a device holds something else than the server.
-    pub digest_mismatches: IntCounter,
     /// Rows of damaged outboxes, `saved` or `lost`.
     pub salvaged_rows: IntCounterVec,
     /// Devices that are in touch and do not get on.
@@ -86,7 +86,6 @@ impl Default for SyncSignals {
             repeated_mutations: counter("sync_repeated_mutations_total", "Mutations that had arrived before."),
             refetches: counters("sync_refetches_total", "Devices that start over, by reason.", &["reason"]),
             results: counters("sync_results_total", "Mutations that did not simply apply.", &["outcome", "code"]),
-            digest_mismatches: counter("sync_digest_mismatches_total", "Scopes on which device and server differ."),
             salvaged_rows: counters("sync_salvaged_rows_total", "Rows of damaged outboxes.", &["result"]),
             stalls: counter("sync_stalls_total", "Devices in touch for over an hour without getting on."),
             failures: counter("sync_failures_total", "Sessions that a fault of ours ended."),
@@ -123,7 +122,6 @@ impl SyncSignals {
             Box::new(self.repeated_mutations.clone()),
             Box::new(self.refetches.clone()),
             Box::new(self.results.clone()),
-            Box::new(self.digest_mismatches.clone()),
             Box::new(self.salvaged_rows.clone()),
             Box::new(self.stalls.clone()),
             Box::new(self.failures.clone()),

@@ -121,9 +121,14 @@ pub static FIELDS: [Field; 26] = [
         "digest_verified_at",
         FieldType::Timestamp,
         true,
-        "When what it holds was last found equal to what the server has.",
+        "When it last got the digests of what it should hold, to compare with what it holds.",
     ),
-    of("digest_mismatch_count", FieldType::Int, false, "How often a scope was found to differ, and was repaired."),
+    of(
+        "digest_mismatch_count",
+        FieldType::Int,
+        false,
+        "In how many scopes it has found a difference that nothing explains; each was repaired.",
+    ),
     of("has_assignments", FieldType::Bool, false, "Whether its user is assigned to anything now."),
     of("status_set_at", FieldType::Timestamp, true, "When the status was set; null since the enrolment."),
     Field {
