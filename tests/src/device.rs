@@ -180,9 +180,7 @@ impl Device {
     }
 
     async fn say(&self, hello: Hello, messages: &[Message]) -> Answer {
-        let mut body = Vec::new();
-        Message::Hello(hello).write(&mut body);
-        messages.iter().for_each(|message| message.write(&mut body));
+        let body = request_body(hello, messages);
         let request = self.http.post(format!("http://{}/sync/v1", self.address));
         let request = request.bearer_auth(&self.token).header("content-type", MEDIA_TYPE).body(body);
         let Ok(response) = request.send().await else { return Answer::default() };
@@ -253,6 +251,14 @@ impl Device {
         }
         self.cache.take(messages);
     }
+}
+
+/// Returns the body of a request.
+pub fn request_body(hello: Hello, messages: &[Message]) -> Vec<u8> {
+    let mut body = Vec::new();
+    Message::Hello(hello).write(&mut body);
+    messages.iter().for_each(|message| message.write(&mut body));
+    body
 }
 
 /// Returns a client that opens a connection for each request.

@@ -12,8 +12,10 @@
 //! - [`Proxy`]: a network between the two that can be cut, measured and made as bad as a real one.
 //! - [`FaultDisk`]: a disk beneath the SDK's files that fails on demand.
 //! - [`storage`]: histories of a phone's files under fire.
+//! - [`crash_points`]: where a push can be stopped.
 //! - [`state`]: what the server holds, asked of the database.
 
+pub mod crash_points;
 pub mod demo;
 pub mod herd;
 pub mod phone;
@@ -32,7 +34,7 @@ mod proxy;
 mod server_process;
 mod test_server;
 
-pub use device::{Answer, Cache, Device, now};
+pub use device::{Answer, Cache, Device, now, request_body};
 pub use office::Office;
 pub use phone::Phone;
 pub use postgres::TestDb;
