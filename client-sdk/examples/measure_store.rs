@@ -148,6 +148,7 @@ fn open(folder: &Path) -> Result<Store> {
         world: Arc::new(SystemWorld::new()),
         validator: Arc::new(AcceptAll),
         vfs: None,
+        ballast_bytes: 0,
     })?;
     let token = || Zeroizing::new(String::new());
     let account = Account { user: UserId(Uuid::from_u128(1)), programme: Uuid::from_u128(2) };

@@ -190,6 +190,7 @@ mod tests {
             world: Arc::new(SystemWorld::new()),
             validator: Arc::new(AcceptAll),
             vfs: None,
+            ballast_bytes: 0,
         });
         let config = Config::new(server(answers).await, folder);
         AccountClient::new(&config, Arc::new(store.unwrap())).unwrap()

@@ -15,7 +15,7 @@ use crate::api::error::ApiResult;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::key::KeyProvider;
-use crate::store::{OpenReport, Store, StoreOptions, SyncStatus};
+use crate::store::{BALLAST_BYTES, OpenReport, Room, Store, StoreOptions, SyncStatus};
 use crate::sync::{HttpTransport, Syncer};
 use crate::world::{SharedWorld, SystemWorld};
 
@@ -79,6 +79,8 @@ pub struct Status {
     pub sync: SyncStatus,
     /// How long the oldest change has waited, in milliseconds.
     pub oldest_pending_ms: Option<u64>,
+    /// How much room is left: warn the person when it is not [`Room::Plenty`].
+    pub room: Room,
     /// Who works on the device; `None` before the enrolment.
     pub user: Option<UserId>,
     /// Whether the next sync can go without the password.
@@ -93,7 +95,14 @@ impl Client {
         let ClientConfig { config, keys, world, locale } = settings;
         let rules = Arc::new(Rules::new(locale));
         let validator = rules.clone();
-        let options = StoreOptions { folder: config.folder.clone(), keys, world, validator, vfs: None };
+        let options = StoreOptions {
+            folder: config.folder.clone(),
+            keys,
+            world,
+            validator,
+            vfs: None,
+            ballast_bytes: BALLAST_BYTES,
+        };
         let store = Arc::new(Store::open(options)?);
         let account = Arc::new(AccountClient::new(&config, store.clone())?);
         let transport = Arc::new(HttpTransport::new(&config)?);
@@ -124,6 +133,7 @@ impl Client {
         Ok(Status {
             sync,
             oldest_pending_ms: sync.oldest_pending_at.map(age),
+            room: self.store.room(),
             user: self.store.account()?.map(|account| account.user),
             is_signed_in: self.store.tokens()?.is_some(),
         })

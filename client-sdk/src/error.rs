@@ -42,6 +42,12 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// No room is left on the device. Nothing of this was recorded; what was recorded before is safe.
+    #[error("{doing}: no room is left on the device")]
+    StorageFull {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// The key provider has no key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -142,7 +148,10 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for rusqlite::Result<T> {
     fn doing(self, doing: &'static str) -> Result<T> {
-        self.map_err(|source| Error::Sqlite { doing, source })
+        self.map_err(|source| match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Error::StorageFull { doing },
+            _ => Error::Sqlite { doing, source },
+        })
     }
 }
 
@@ -177,7 +186,9 @@ pub enum ApiErrorKind {
     Locked,
     /// The application is too old for its data or for the server.
     NeedsUpdate,
-    /// The device's storage fails: full, damaged, or the key is lost.
+    /// No room is left on the device: nothing was recorded. Reading and sending go on.
+    StorageFull,
+    /// The device's storage fails: damaged, or the key is lost.
     Storage,
     /// The call was cancelled.
     Cancelled,
@@ -195,6 +206,7 @@ impl ApiError {
             ApiErrorKind::NeedsSignIn => "NEEDS_SIGN_IN",
             ApiErrorKind::Locked => "LOCKED",
             ApiErrorKind::NeedsUpdate => "NEEDS_UPDATE",
+            ApiErrorKind::StorageFull => "STORAGE_FULL",
             ApiErrorKind::Storage => "STORAGE",
             ApiErrorKind::Cancelled => "CANCELLED",
         }
@@ -214,6 +226,10 @@ impl From<Error> for ApiError {
             (Error::Sqlite { .. } | Error::Storage(_), _) => {
                 tracing::error!(%error, "storage failed");
                 "The device's storage failed. Free some space and restart the application.".to_owned()
+            }
+            (Error::StorageFull { .. }, _) => {
+                tracing::error!(%error, "storage is full");
+                "No room is left on the device. This was not recorded; what was recorded before is safe and is sent with the next sync. Free some room and try again.".to_owned()
             }
             (Error::NeedsSignIn, _) => "Sign in again to sync; what was recorded is kept.".to_owned(),
             (_, ApiErrorKind::Offline) => {
@@ -244,6 +260,7 @@ fn kind_of(error: &Error) -> ApiErrorKind {
         Error::NeedsSignIn | Error::WrongPassword => ApiErrorKind::NeedsSignIn,
         Error::Key(KeyError::Unavailable(_)) | Error::InUse(_) => ApiErrorKind::Locked,
         Error::NewerFile { .. } | Error::Fault { .. } | Error::Malformed(_) => ApiErrorKind::NeedsUpdate,
+        Error::StorageFull { .. } => ApiErrorKind::StorageFull,
         Error::Sqlite { .. }
         | Error::File { .. }
         | Error::Key(KeyError::Lost(_))

@@ -10,6 +10,7 @@ mod account;
 mod ack;
 mod answers;
 mod apply;
+mod ballast;
 mod cache;
 mod change;
 mod file;
@@ -23,6 +24,7 @@ mod outbox;
 mod overlay;
 mod query;
 mod read;
+mod recover;
 mod renumber;
 mod repair;
 mod salvage;
@@ -39,6 +41,7 @@ mod tests;
 pub use account::{Account, Tokens};
 pub use ack::Answered;
 pub use apply::{Applied, Page};
+pub use ballast::{BALLAST_BYTES, Room};
 pub use change::{Answer, Change, ChangeState};
 pub use open::{OpenReport, StoreOptions};
 pub use query::{Direction, Filter, Query};
@@ -59,6 +62,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::world::SharedWorld;
 
+use ballast::Ballast;
 use cache::Cache;
 use lock::FolderLock;
 use outbox::Outbox;
@@ -80,6 +84,9 @@ struct Inner {
     overlay: Overlay,
     /// Rows with a conflict that nobody has settled.
     in_conflict: HashSet<Uuid>,
+    /// The cache lost something, and what the outbox knows is still to be laid over it.
+    is_cache_behind: bool,
+    ballast: Ballast,
     /// Last, so that it is let go of after the files are closed.
     _lock: FolderLock,
 }
@@ -103,7 +110,7 @@ impl Store {
     /// Writes what the cache still holds in memory. Not needed for safety: after a crash it is laid over again
     /// from the outbox. Call it when the application goes to the background.
     pub fn flush(&self) -> Result<()> {
-        self.inner.lock().cache.commit()
+        self.drain(|inner| inner.cache.commit())
     }
 
     /// Closes the store in an orderly way, so that the next opening has nothing to repair.

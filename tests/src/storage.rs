@@ -1,11 +1,14 @@
 //! Histories of a phone's files under fire: what the store promised is kept in a model, and compared after each
 //! loss of power, fault or damage.
 //!
+//! - [`io_errors`]: a call fails, once or for a while.
 //! - [`power_loss`]: the power goes at any call, while recording, syncing or opening.
 
 mod model;
 mod phone;
 mod rows;
 mod server;
+mod session;
 
+pub mod io_errors;
 pub mod power_loss;

@@ -74,7 +74,16 @@ impl FaultDisk {
 
     /// Takes the planned fault away.
     pub fn heal(&self) {
-        self.disk.state().heal();
+        self.disk.state().plan = None;
+    }
+
+    /// Takes the planned fault away if it has come, and returns whether it has. One that is still to come stays.
+    pub fn heal_if_failed(&self) -> bool {
+        let mut state = self.disk.state();
+        if state.has_failed {
+            state.plan = None;
+        }
+        state.has_failed
     }
 
     /// Lets a file grow only while the files of its folder hold no more than so many bytes together. The write that

@@ -27,6 +27,7 @@ pub(crate) fn report(error: &anyhow::Error, locale: Locale) -> ExitCode {
     match (&api.refusals[..], api.kind) {
         ([], ApiErrorKind::Offline) => eprintln!("{label}: {}", text(Key::Offline, locale)),
         ([], ApiErrorKind::Intercepted) => eprintln!("{label}: {}", text(Key::Intercepted, locale)),
+        ([], ApiErrorKind::StorageFull) => eprintln!("{label}: {}", text(Key::StorageFull, locale)),
         ([], _) => eprintln!("{label}: {}", api.message),
         (refusals, _) => {
             for refusal in refusals {
@@ -51,6 +52,7 @@ fn hint(api: &ApiError, locale: Locale) -> Option<&'static str> {
         ApiErrorKind::Offline => Some(text(Key::HintOffline, locale)),
         ApiErrorKind::Intercepted => Some(text(Key::HintIntercepted, locale)),
         ApiErrorKind::NeedsSignIn => Some(text(Key::HintSignIn, locale)),
+        ApiErrorKind::StorageFull => Some(text(Key::HintStorageFull, locale)),
         _ => api.hint(),
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use client_sdk::api::changes::ChangeItem;
+use client_sdk::store::Room;
 use sync_protocol::message::field_label;
 use uuid::Uuid;
 
@@ -24,6 +25,12 @@ pub(crate) fn status(session: &Session) -> Result<()> {
     line(Key::Conflicts, &status.sync.conflicts);
     let last = status.sync.last_complete_at.map(show::minute);
     line(Key::LastSync, &last.as_deref().unwrap_or(session.text(Key::Never)));
+    let room = match status.room {
+        Room::Plenty => Key::RoomPlenty,
+        Room::Low => Key::RoomLow,
+        Room::Full => Key::RoomFull,
+    };
+    line(Key::Room, &session.text(room));
     line(Key::SignedIn, &session.text(if status.is_signed_in { Key::Yes } else { Key::No }));
     Ok(())
 }

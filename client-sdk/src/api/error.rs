@@ -21,6 +21,9 @@ impl ApiError {
             ApiErrorKind::NeedsSignIn => Some("Enrol this device with your address and password."),
             ApiErrorKind::Locked => Some("Close the other program that uses the folder, or unlock the device."),
             ApiErrorKind::NeedsUpdate => Some("Install the newest version; what was recorded is kept."),
+            ApiErrorKind::StorageFull => {
+                Some("Free some room on the device, then try again; sync now to send what waits.")
+            }
             ApiErrorKind::Usage | ApiErrorKind::Storage | ApiErrorKind::Cancelled => None,
         }
     }

@@ -51,19 +51,20 @@ impl Store {
 
     /// Sets who the device belongs to, with the first tokens.
     pub fn set_account(&self, account: Account, tokens: &Tokens) -> Result<()> {
-        let mut inner = self.inner.lock();
-        inner.outbox.durably(|outbox| {
-            meta::set(&outbox.conn, "user", account.user.0.as_bytes())?;
-            meta::set(&outbox.conn, "programme", account.programme.as_bytes())?;
-            outbox.set_tokens(Some(tokens))
-        })?;
-        inner.outbox.account = Some(account);
-        Ok(())
+        self.drain(|inner| {
+            inner.outbox.durably(|outbox| {
+                meta::set(&outbox.conn, "user", account.user.0.as_bytes())?;
+                meta::set(&outbox.conn, "programme", account.programme.as_bytes())?;
+                outbox.set_tokens(Some(tokens))
+            })?;
+            inner.outbox.account = Some(account);
+            Ok(())
+        })
     }
 
     /// Replaces the tokens; `None` when the server no longer accepts them. What was recorded stays.
     pub fn set_tokens(&self, tokens: Option<&Tokens>) -> Result<()> {
-        self.inner.lock().outbox.durably(|outbox| outbox.set_tokens(tokens))
+        self.drain(|inner| inner.outbox.durably(|outbox| outbox.set_tokens(tokens)))
     }
 }
 

@@ -32,26 +32,31 @@ pub struct Answered {
 impl Store {
     /// Takes the answer to a push. Taking it again changes nothing.
     pub fn apply_result(&self, result: &PushResult) -> Result<Answered> {
-        let mut inner = self.inner.lock();
-        let upto = inner.outbox.offset + result.upto_no;
-        if upto <= inner.outbox.acked {
+        let answered = self.drain(|inner| inner.take_answer(result))?;
+        self.notify_shown();
+        Ok(answered)
+    }
+}
+
+impl Inner {
+    fn take_answer(&mut self, result: &PushResult) -> Result<Answered> {
+        let upto = self.outbox.offset + result.upto_no;
+        if upto <= self.outbox.acked {
             return Ok(Answered::default());
         }
-        if inner.outbox.hash_at(upto)? != Some(result.upto_hash) {
+        if self.outbox.hash_at(upto)? != Some(result.upto_hash) {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
-        let from = inner.outbox.acked;
-        let told = Told::of(result, &inner.outbox, upto);
-        inner.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
-        inner.outbox.acked = upto;
-        let heads = told.heads(&inner.overlay, from, upto);
-        inner.outbox.stretches.extend(told.stretches);
-        inner.cache.begin()?;
-        inner.confirm(&heads)?;
-        inner.cache.acked = inner.cache.acked.max(upto);
-        inner.cache.commit()?;
-        drop(inner);
-        self.notify_shown();
+        let from = self.outbox.acked;
+        let told = Told::of(result, &self.outbox, upto);
+        self.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
+        self.outbox.acked = upto;
+        let heads = told.heads(&self.overlay, from, upto);
+        self.outbox.stretches.extend(told.stretches);
+        self.cache.begin()?;
+        self.confirm(&heads)?;
+        self.cache.acked = self.cache.acked.max(upto);
+        self.cache.commit()?;
         Ok(Answered { pushed: upto - from, ..told.answered })
     }
 }
@@ -170,11 +175,9 @@ impl Inner {
     pub(super) fn confirm(&mut self, heads: &[Head]) -> Result<()> {
         let mut mixed: HashMap<RowKey, Vec<Head>> = HashMap::new();
         for head in heads {
-            // The cache may have taken this answer before, when a loss of power undid it in the outbox only.
-            let is_repeat = head.position <= self.cache.acked;
             if let [only] = self.overlay.layers(head.key)
                 && head.state == ChangeState::Confirmed
-                && !is_repeat
+                && !self.is_repeat(head)
             {
                 // A row that was created here has no older version of the server aside.
                 let is_creation = only.is_creation();
@@ -190,6 +193,12 @@ impl Inner {
         mixed.iter().try_for_each(|(key, heads)| self.confirm_row(*key, heads))
     }
 
+    /// Returns whether the cache has taken this answer before: a loss of power undid it in the outbox only. The cache
+    /// may know by now that the row is gone.
+    fn is_repeat(&self, head: &Head) -> bool {
+        head.position <= self.cache.acked
+    }
+
     /// Moves the confirmed changes of a row into the server's version of it.
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
@@ -198,7 +207,8 @@ impl Inner {
         let mut confirmed = false;
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
-            if head.state == ChangeState::Confirmed && head.seq > known.max(0) as u64 {
+            let is_news = head.seq > known.max(0) as u64 && !self.is_repeat(head);
+            if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || row.is_some();
                 row = laid_over(row, &mutation);

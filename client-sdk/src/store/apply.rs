@@ -41,19 +41,19 @@ impl Store {
     /// is fetched again, because the place is lost with it.
     pub fn apply_page(&self, page: &Page) -> Result<Applied> {
         let now = self.world().now();
-        let mut inner = self.inner.lock();
-        inner.cache.begin()?;
-        execute(&inner.cache.conn, "SAVEPOINT page")?;
-        match inner.apply_in_transaction(page, now.0) {
-            Ok(settled) => inner.keep_page(page, &settled)?,
-            Err(error) => {
-                execute(&inner.cache.conn, "ROLLBACK TO page")?;
-                execute(&inner.cache.conn, "RELEASE page")?;
-                inner.overlay = Overlay::load(&inner.outbox)?;
-                return Err(error);
+        self.drain(|inner| {
+            inner.cache.begin()?;
+            execute(&inner.cache.conn, "SAVEPOINT page")?;
+            match inner.apply_in_transaction(page, now.0) {
+                Ok(settled) => inner.keep_page(page, &settled),
+                Err(error) => {
+                    execute(&inner.cache.conn, "ROLLBACK TO page")?;
+                    execute(&inner.cache.conn, "RELEASE page")?;
+                    inner.overlay = Overlay::load(&inner.outbox)?;
+                    Err(error)
+                }
             }
-        }
-        drop(inner);
+        })?;
         let rows = page.rows.iter().map(|rows| rows.rows.len() as u64).sum();
         let applied = Applied { rows, complete: page.checkpoint.cursor.is_some() };
         if applied != Applied::default() || !page.gone.is_empty() {
@@ -198,6 +198,7 @@ impl Inner {
             self.sweep()?;
             self.forget_asked()?;
             meta::set(&self.cache.conn, "complete_ms", now_ms)?;
+            self.ballast.restore();
         }
         Ok(())
     }

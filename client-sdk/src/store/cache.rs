@@ -87,9 +87,21 @@ impl Cache {
         execute(&conn, "BEGIN IMMEDIATE")?;
         let grown = tables::make(&conn)?;
         execute(&conn, "COMMIT")?;
-        let applied = meta::get::<i64>(&conn, "applied")?.unwrap_or(0) as u64;
-        let acked = meta::get::<i64>(&conn, "acked")?.unwrap_or(0) as u64;
-        Ok((Self { conn, in_transaction: false, writes: 0, rows: 0, applied, acked }, grown))
+        let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, applied: 0, acked: 0 };
+        cache.read_marks()?;
+        Ok((cache, grown))
+    }
+
+    /// Reads how far the cache has seen the outbox.
+    pub(super) fn read_marks(&mut self) -> Result<()> {
+        self.applied = meta::get::<i64>(&self.conn, "applied")?.unwrap_or(0) as u64;
+        self.acked = meta::get::<i64>(&self.conn, "acked")?.unwrap_or(0) as u64;
+        Ok(())
+    }
+
+    /// Returns whether SQLite gave the open transaction up, as it does on a full or failing disk.
+    pub(super) fn is_rolled_back(&self) -> bool {
+        self.in_transaction && self.conn.is_autocommit()
     }
 
     /// Opens the transaction unless it is open.
@@ -118,6 +130,7 @@ impl Cache {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");
         self.in_transaction = false;
+        (self.writes, self.rows) = (0, 0);
     }
 
     /// Counts a local write and commits once there are many.
@@ -190,6 +203,17 @@ impl Cache {
         }
         let shown = self.get(key)?.filter(|(seq, _)| *seq != LOCAL_ONLY);
         Ok(shown.map(|(seq, row)| Base { seq, row, is_gone: false }))
+    }
+
+    /// Returns the rows of which the server's version is kept aside.
+    pub(super) fn base_keys(&self) -> Result<Vec<RowKey>> {
+        let mut statement = self.prepare("SELECT kind, id FROM _base")?;
+        let keys = statement.query_map([], |row| {
+            let kind = EntityKind::from_number(row.get(0)?);
+            Ok(kind.zip(value::uuid_of(row.get_ref(1)?).ok()))
+        });
+        let keys = keys.doing("read the cache")?;
+        Ok(keys.collect::<rusqlite::Result<Vec<_>>>().doing("read the cache")?.into_iter().flatten().collect())
     }
 
     /// Keeps the server's version of a row aside.

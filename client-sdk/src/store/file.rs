@@ -14,6 +14,10 @@ use crate::key::{Key, KeyPurpose};
 /// The oldest SQLite without the fault that damages a file in WAL mode when a checkpoint meets a write.
 const OLDEST_SQLITE: i32 = 3_051_003;
 const KEY_CHECK_BYTES: usize = 16;
+/// The ending of a successor that is whole.
+const WHOLE: &str = "whole";
+/// The ending of a damaged file that was put aside.
+const QUARANTINE: &str = "quarantine";
 
 /// One of the two files.
 pub(super) struct DbFile {
@@ -86,14 +90,19 @@ impl DbFile {
     fn check_key(&self) -> Result<()> {
         let path = self.path.with_extension("keycheck");
         let expected = self.key_check();
+        let write = || write_whole(&path, &expected).map_err(|source| self.failed("write", &path, source));
         match fs::read(&path) {
             Ok(found) if found == expected => Ok(()),
+            // A loss of power can leave a file without what was written to it.
+            Ok(found) if found.len() != KEY_CHECK_BYTES || found == [0; KEY_CHECK_BYTES] => write(),
             Ok(_) => Err(Error::WrongKey { file: self.name }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                fs::write(&path, expected).map_err(|source| Error::File { doing: "write", path, source })
-            }
-            Err(source) => Err(Error::File { doing: "read", path, source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write(),
+            Err(source) => Err(self.failed("read", &path, source)),
         }
+    }
+
+    fn failed(&self, doing: &'static str, path: &Path, source: std::io::Error) -> Error {
+        Error::File { doing, path: path.to_owned(), source }
     }
 
     /// Returns a fingerprint of the key, which gives nothing away about 256 random bits.
@@ -145,20 +154,66 @@ impl DbFile {
         Ok(())
     }
 
-    /// Renames the file and what SQLite keeps beside it, and returns the file under its new name.
-    pub(super) fn quarantine(&self, at_ms: i64) -> Result<DbFile> {
-        let moved = self.path.with_extension(format!("{at_ms}.quarantine"));
-        for (from, to) in self.parts().into_iter().zip(parts(&moved)) {
-            match fs::rename(&from, to) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::File { doing: "rename", path: from, source });
-                }
-                _ => {}
+    /// Returns a file in the same folder with the same key, in which the successor of this one is made.
+    pub(super) fn successor(&self) -> DbFile {
+        let path = self.path.with_extension("salvage");
+        DbFile { purpose: self.purpose, name: self.name, path, key: self.key.clone(), vfs: self.vfs.clone() }
+    }
+
+    /// Puts a closed, whole successor in the place of this file, which is put aside under a name with the time. From
+    /// the first rename on, an interruption is made up for by [`DbFile::finish_replacement`].
+    pub(super) fn replace(&self, successor: &DbFile, at_ms: i64) -> Result<()> {
+        let whole = self.path.with_extension(format!("{at_ms}.{WHOLE}"));
+        rename(&successor.path, &whole)?;
+        self.sync_folder()?;
+        self.finish_replacement()
+    }
+
+    /// Goes on with a replacement that was interrupted. Does nothing when there is none.
+    pub(super) fn finish_replacement(&self) -> Result<()> {
+        let Some(whole) = self.whole_successor()? else { return Ok(()) };
+        let aside = whole.with_extension(QUARANTINE);
+        // The file itself last: while it is there, what is beside it belongs to it.
+        for (from, to) in self.parts().into_iter().zip(parts(&aside)).rev() {
+            if from.exists() {
+                rename(&from, &to)?;
             }
         }
-        fs::copy(self.path.with_extension("keycheck"), moved.with_extension("keycheck"))
-            .map_err(|source| Error::File { doing: "copy", path: self.path.with_extension("keycheck"), source })?;
-        Ok(DbFile { purpose: self.purpose, name: self.name, path: moved, key: self.key.clone(), vfs: self.vfs.clone() })
+        self.sync_folder()?;
+        rename(&whole, &self.path)?;
+        self.sync_folder()
+    }
+
+    /// Deletes what was put aside before an instant.
+    pub(super) fn delete_quarantine(&self, before_ms: i64) -> Result<()> {
+        for path in self.beside()? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some((at, rest)) = name.split_once('.').and_then(|(_, rest)| rest.split_once('.')) else { continue };
+            if rest.starts_with(QUARANTINE) && at.parse().is_ok_and(|at: i64| at < before_ms) {
+                fs::remove_file(&path).map_err(|source| self.failed("delete", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn whole_successor(&self) -> Result<Option<PathBuf>> {
+        Ok(self.beside()?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == WHOLE)))
+    }
+
+    /// Returns the files of the folder whose names begin like this one's.
+    fn beside(&self) -> Result<Vec<PathBuf>> {
+        let (Some(folder), Some(stem)) = (self.path.parent(), self.path.file_stem()) else { return Ok(Vec::new()) };
+        let entries = fs::read_dir(folder).map_err(|source| self.failed("read", folder, source))?;
+        let begins = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.strip_prefix(stem.as_encoded_bytes()).is_some_and(|rest| rest.starts_with(b"."))
+        };
+        Ok(entries.flatten().map(|entry| entry.path()).filter(begins).collect())
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        sync_folder(folder).map_err(|source| self.failed("sync", folder, source))
     }
 
     fn parts(&self) -> [PathBuf; 3] {
@@ -172,4 +227,24 @@ fn parts(path: &Path) -> [PathBuf; 3] {
         name.push(suffix);
         PathBuf::from(name)
     })
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|source| Error::File { doing: "rename", path: from.to_owned(), source })
+}
+
+/// Writes a file so that it is there with all its content or not at all, whenever the power goes.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let new = path.with_extension("keycheck-new");
+    let mut file = fs::File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes the names in a folder durable, where the system can.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }

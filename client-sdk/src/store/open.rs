@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use super::ballast::Ballast;
 use super::cache::{self, Cache};
 use super::file::DbFile;
 use super::lock::FolderLock;
@@ -17,6 +18,9 @@ use super::{Inner, Store, migrate};
 use crate::error::{Error, Result};
 use crate::key::{KeyProvider, KeyPurpose};
 use crate::world::SharedWorld;
+
+/// How long a damaged outbox is kept after what could be read was saved from it: 30 days.
+const KEEP_QUARANTINE_MS: i64 = 30 * 86_400_000;
 
 /// What a store is made of.
 pub struct StoreOptions {
@@ -30,6 +34,8 @@ pub struct StoreOptions {
     pub validator: Arc<dyn Validator>,
     /// The SQLite VFS beneath the files; `None` for the one of the system.
     pub vfs: Option<String>,
+    /// How much room is kept free for sending on a full disk: [`super::BALLAST_BYTES`]; 0 for none.
+    pub ballast_bytes: u64,
 }
 
 /// What was found and repaired at the opening.
@@ -69,7 +75,9 @@ impl Store {
             (cache, grown) = open_cache(&cache_file, true, &mut report)?;
         }
         let overlay = Overlay::load(&outbox)?;
-        let mut inner = Inner { outbox, cache, overlay, in_conflict: Default::default(), _lock: lock };
+        let ballast = Ballast::prepare(folder, options.ballast_bytes);
+        let in_conflict = Default::default();
+        let mut inner = Inner { outbox, cache, overlay, in_conflict, is_cache_behind: false, ballast, _lock: lock };
         if report.new_cache {
             inner.start_cache()?;
         } else {
@@ -91,17 +99,19 @@ impl Store {
 }
 
 fn open_outbox(file: &DbFile, world: &SharedWorld) -> Result<(Outbox, Option<Salvaged>)> {
-    let opened = open_file(file, outbox::STEPS).and_then(|conn| {
+    file.finish_replacement()?;
+    file.delete_quarantine(world.now().plus_ms(-KEEP_QUARANTINE_MS).0)?;
+    let open = || {
+        let conn = open_file(file, outbox::STEPS)?;
         check(&conn)?;
         Outbox::load(conn, world.as_ref())
-    });
-    match opened {
+    };
+    match open() {
         Ok(outbox) => Ok((outbox, None)),
         Err(error) if error.is_damage() => {
             tracing::error!(%error, "the outbox is damaged; saving what can be read");
-            let damaged = file.quarantine(world.now().0)?;
-            let (outbox, report) = salvage(&damaged, file, world.as_ref())?;
-            Ok((outbox, Some(report)))
+            let report = salvage(file, world.as_ref())?;
+            Ok((open()?, Some(report)))
         }
         Err(error) => Err(error),
     }

@@ -229,13 +229,13 @@ impl Outbox {
     /// Runs `work` in one transaction, which is durable when this returns.
     pub(super) fn durably<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
-        match work(self) {
-            Ok(value) => self.commit().map(|()| value),
-            Err(error) => {
-                self.roll_back();
-                Err(error)
-            }
+        let before = (self.incarnation, self.offset, self.last, self.last_hash, self.acked);
+        let outcome = work(self).and_then(|value| self.commit().map(|()| value));
+        if outcome.is_err() {
+            self.roll_back();
+            (self.incarnation, self.offset, self.last, self.last_hash, self.acked) = before;
         }
+        outcome
     }
 
     /// Runs `work` in one transaction that a loss of power may undo, for what the server knows too: an answer that

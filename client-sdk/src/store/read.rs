@@ -54,13 +54,13 @@ pub struct SyncStatus {
 impl Store {
     /// Returns one row.
     pub fn get(&self, kind: EntityKind, id: Uuid) -> Result<Option<ShownRow>> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         Ok(inner.cache.get((kind, id))?.map(|(seq, row)| inner.shown(kind, seq, row)))
     }
 
     /// Returns the rows of a query.
     pub fn list(&self, kind: EntityKind, query: &Query) -> Result<Vec<ShownRow>> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let rows = query::run(&inner.cache, kind, query)?;
         Ok(rows.into_iter().map(|(seq, row)| inner.shown(kind, seq, row)).collect())
     }
@@ -72,23 +72,23 @@ impl Store {
 
     /// Returns how many rows fulfil the conditions of a query.
     pub fn count(&self, kind: EntityKind, query: &Query) -> Result<u64> {
-        query::count(&self.inner.lock().cache, kind, query)
+        query::count(&self.lock().cache, kind, query)
     }
 
     /// Returns the changes that the server has not confirmed, oldest first.
     pub fn pending(&self, limit: u32) -> Result<Vec<Change>> {
-        self.inner.lock().outbox.changes(ChangeState::Pending, limit)
+        self.lock().outbox.changes(ChangeState::Pending, limit)
     }
 
     /// Returns the changes that the server keeps until something else happens, oldest first.
     pub fn held(&self, limit: u32) -> Result<Vec<Change>> {
-        self.inner.lock().outbox.changes(ChangeState::Held, limit)
+        self.lock().outbox.changes(ChangeState::Held, limit)
     }
 
     /// Returns the changes that the server refused, oldest first. They are put right by patching their row, or
     /// given up with [`Store::discard`].
     pub fn rejected(&self, limit: u32) -> Result<Vec<Change>> {
-        self.inner.lock().outbox.changes(ChangeState::Rejected, limit)
+        self.lock().outbox.changes(ChangeState::Rejected, limit)
     }
 
     /// Returns the rows of kind [`EntityKind::Conflict`] that nobody has settled.
@@ -97,9 +97,14 @@ impl Store {
         self.list(EntityKind::Conflict, &Query::new().eq("state", ConflictState::Open).limit(limit))
     }
 
+    /// Returns how much room is left.
+    pub fn room(&self) -> super::Room {
+        self.inner.lock().ballast.room()
+    }
+
     /// Returns how sync stands.
     pub fn status(&self) -> Result<SyncStatus> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         Ok(SyncStatus {
             pending: inner.outbox.last - inner.outbox.acked,
             held: inner.outbox.count(ChangeState::Held)?,
@@ -112,18 +117,18 @@ impl Store {
 
     /// Gives up a change that the server refused: the row is shown again as the server has it.
     pub fn discard(&self, change_id: u64) -> Result<()> {
-        let mut inner = self.inner.lock();
-        let rejected = inner.overlay.in_state(ChangeState::Rejected);
-        let Some((position, key, _)) = rejected.into_iter().find(|(position, ..)| *position == change_id) else {
-            return Err(Error::Usage(format!("change {change_id} is not one that the server refused")));
-        };
-        inner.overlay.remove(position);
-        inner.cache.begin()?;
-        inner.refresh(key)?;
-        // The cache first: after a crash in between, the change is laid over it again.
-        inner.cache.commit()?;
-        inner.settle(&[position])?;
-        drop(inner);
+        self.drain(|inner| {
+            let rejected = inner.overlay.in_state(ChangeState::Rejected);
+            let Some((position, key, _)) = rejected.into_iter().find(|(position, ..)| *position == change_id) else {
+                return Err(Error::Usage(format!("change {change_id} is not one that the server refused")));
+            };
+            inner.overlay.remove(position);
+            inner.cache.begin()?;
+            inner.refresh(key)?;
+            // The cache first: after a crash in between, the change is laid over it again.
+            inner.cache.commit()?;
+            inner.settle(&[position])
+        })?;
         self.notify_shown();
         Ok(())
     }

@@ -16,17 +16,17 @@ const KEEP_SETTLED_MS: i64 = 30 * 86_400_000;
 impl Store {
     /// Makes everything from a number on pending again, because the server lost it.
     pub fn rewind(&self, from_no: u64) -> Result<()> {
-        let mut inner = self.inner.lock();
-        let from = inner.outbox.offset + from_no.max(1);
-        if from > inner.outbox.acked {
-            return Ok(());
-        }
         let incarnation = self.world().new_id();
-        inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
-        inner.cache.acked = inner.cache.acked.min(inner.outbox.acked);
-        inner.overlay = Overlay::load(&inner.outbox)?;
-        inner.repair()?;
-        drop(inner);
+        self.drain(|inner| {
+            let from = inner.outbox.offset + from_no.max(1);
+            if from > inner.outbox.acked {
+                return Ok(());
+            }
+            inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
+            inner.cache.acked = inner.cache.acked.min(inner.outbox.acked);
+            inner.overlay = Overlay::load(&inner.outbox)?;
+            inner.repair().map(|_| ())
+        })?;
         self.notify_recorded();
         Ok(())
     }
@@ -34,13 +34,14 @@ impl Store {
     /// Takes a new incarnation and numbers everything again that the server has not confirmed.
     pub fn new_incarnation(&self) -> Result<()> {
         let incarnation = self.world().new_id();
-        let mut inner = self.inner.lock();
-        inner.outbox.durably(|outbox| {
-            outbox.incarnation = incarnation;
-            outbox.renumber_pending()
-        })?;
-        // The other copy of this outbox may have sent what the server took for ours, and did not send back.
-        inner.verify_soon()
+        self.drain(|inner| {
+            inner.outbox.durably(|outbox| {
+                outbox.incarnation = incarnation;
+                outbox.renumber_pending()
+            })?;
+            // The other copy of this outbox may have sent what the server took for ours, and did not send back.
+            inner.verify_soon()
+        })
     }
 }
 
@@ -68,14 +69,12 @@ impl Outbox {
     }
 
     /// Deletes the oldest settled changes. Settled ones are kept for a while: a server that was restored from a
-    /// backup gets them again. The newest change stays, because it carries the numbering.
+    /// backup gets them again. The newest one that the server has stays: the chain of those that wait starts at it.
     pub(super) fn purge(&mut self, now: Timestamp) -> Result<()> {
         const FIRST_KEPT: &str = "SELECT coalesce(min(position), 0) FROM change
-                                  WHERE state BETWEEN 2 AND 4 OR position > ?3 OR captured_ms >= ?1
-                                        OR position = ?2";
+                                  WHERE state BETWEEN 2 AND 4 OR position >= ?2 OR captured_ms >= ?1";
         let cutoff = now.plus_ms(-KEEP_SETTLED_MS).0;
-        let first =
-            self.conn.query_row(FIRST_KEPT, (cutoff, self.last as i64, self.acked as i64), |row| row.get::<_, i64>(0));
+        let first = self.conn.query_row(FIRST_KEPT, (cutoff, self.acked as i64), |row| row.get::<_, i64>(0));
         let first = first.doing("delete old changes")?;
         self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;
         answers::forget_before(&self.conn, first)?;

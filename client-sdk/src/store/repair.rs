@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Inner;
+use sync_protocol::entity::EntityKind;
+
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::ChangeState;
 use super::outbox::{Head, RowKey};
 use super::write::laid_over;
+use super::{Inner, meta};
 use crate::error::Result;
+
+/// Set in the cache while changes are laid over rows that hold them already.
+const LAID_OVER_AGAIN: &str = "is_laid_over_again";
 
 impl Inner {
     /// Lays over the cache what the outbox has and the cache lost. Returns how many rows were touched.
@@ -75,7 +80,25 @@ impl Inner {
     /// answer comes again.
     fn lay_over_again(&mut self) -> Result<()> {
         let undone = self.outbox.heads_between(self.outbox.acked, self.cache.acked)?;
+        if meta::get::<bool>(&self.cache.conn, LAID_OVER_AGAIN)?.unwrap_or(false) {
+            self.take_off_leftovers()?;
+        }
+        match undone.is_empty() {
+            true => meta::remove(&self.cache.conn, LAID_OVER_AGAIN)?,
+            false => meta::set(&self.cache.conn, LAID_OVER_AGAIN, true)?,
+        }
         undone.iter().try_for_each(|head| self.lay_over_shown(head.key))
+    }
+
+    /// Takes off what was laid over rows again, and whose answer came again, in a part of the cache that was lost.
+    fn take_off_leftovers(&mut self) -> Result<()> {
+        let mut keys = self.cache.base_keys()?;
+        for kind in EntityKind::ALL {
+            let sql = format!("SELECT id FROM \"{}\" WHERE seq = {LOCAL_ONLY}", kind.def().name);
+            keys.extend(self.ids(&sql, [])?.into_iter().map(|id| (*kind, id)));
+        }
+        keys.retain(|key| !self.overlay.contains(*key));
+        keys.into_iter().try_for_each(|key| self.refresh(key))
     }
 
     /// Lays the changes of a row over what is shown of it, which is the server's version when none is kept aside.

@@ -23,10 +23,19 @@ pub struct Salvaged {
     pub lost: u64,
 }
 
-/// Makes a new outbox out of what can be read from the damaged one, and proved by its hash.
-pub(super) fn salvage(damaged: &DbFile, file: &DbFile, world: &dyn World) -> Result<(Outbox, Salvaged)> {
-    let mut conn = file.open()?;
-    file.configure(&conn)?;
+/// Makes a new outbox out of what can be read from the damaged one, and proved by its hash, and puts it in its place.
+/// Until it is whole, the damaged one stays where it is: an interruption starts anew.
+pub(super) fn salvage(file: &DbFile, world: &dyn World) -> Result<Salvaged> {
+    let successor = file.successor();
+    successor.delete()?;
+    let report = fill(file, &successor, world)?;
+    file.replace(&successor, world.now().0)?;
+    Ok(report)
+}
+
+fn fill(damaged: &DbFile, successor: &DbFile, world: &dyn World) -> Result<Salvaged> {
+    let mut conn = successor.open()?;
+    successor.configure(&conn)?;
     migrate::migrate(&mut conn, outbox::STEPS)?;
     let mut report = Salvaged::default();
     let mut pending = Vec::new();
@@ -45,7 +54,10 @@ pub(super) fn salvage(damaged: &DbFile, file: &DbFile, world: &dyn World) -> Res
             outbox.append(&Mutation { no, ..mutation }).map(|_| ())
         })
     })?;
-    Ok((outbox, report))
+    // One file, which one rename puts in place.
+    outbox.conn.pragma_update(None, "journal_mode", "DELETE").doing("close the new outbox")?;
+    outbox.conn.close().map_err(|(_, error)| error).doing("close the new outbox")?;
+    Ok(report)
 }
 
 fn copy_meta(old: &Connection, new: &Connection) -> Result<()> {

@@ -17,15 +17,13 @@ impl Store {
     /// Takes the list of scopes that the device may hold. Rows of others are dropped, except those with
     /// unsettled changes; new scopes start at the beginning. Returns whether anything changed.
     pub fn apply_scopes(&self, scopes: &Scopes) -> Result<bool> {
-        let mut inner = self.inner.lock();
-        inner.cache.commit()?;
-        inner.cache.begin()?;
-        let changed = inner.take_scopes(scopes);
-        if changed.is_err() {
-            inner.cache.roll_back();
-        }
-        inner.cache.commit()?;
-        drop(inner);
+        let changed = self.drain(|inner| {
+            inner.cache.commit()?;
+            inner.cache.begin()?;
+            let changed = inner.take_scopes(scopes)?;
+            inner.cache.commit()?;
+            Ok(changed)
+        });
         self.notify_shown();
         changed
     }
@@ -33,15 +31,12 @@ impl Store {
     /// Forgets how far the device is, because the server has another history: everything is fetched again. Rows
     /// stay shown until then; those that do not come again are dropped at the end. The outbox is not touched.
     pub fn start_over(&self) -> Result<()> {
-        let mut inner = self.inner.lock();
-        inner.cache.commit()?;
-        inner.cache.begin()?;
-        let outcome = inner.unconfirm_everything();
-        if outcome.is_err() {
-            inner.cache.roll_back();
-        }
-        inner.cache.commit()?;
-        outcome
+        self.drain(|inner| {
+            inner.cache.commit()?;
+            inner.cache.begin()?;
+            inner.unconfirm_everything()?;
+            inner.cache.commit()
+        })
     }
 }
 

@@ -48,7 +48,7 @@ impl Store {
     /// Returns where the device stands.
     pub fn sync_view(&self) -> Result<SyncView> {
         let is_signed_in = self.tokens()?.is_some();
-        let inner = self.inner.lock();
+        let inner = self.lock();
         Ok(SyncView {
             last_no: inner.outbox.number(inner.outbox.last),
             acked_no: inner.outbox.number(inner.outbox.acked),
@@ -61,8 +61,8 @@ impl Store {
     /// Returns the first message of a request.
     pub fn hello(&self, app: &str, wait_ms: u32) -> Result<Hello> {
         let now = self.world().now();
-        let mut inner = self.inner.lock();
-        inner.cache.commit()?;
+        self.flush()?;
+        let inner = self.lock();
         let scopes = inner.scopes()?;
         let pending = inner.outbox.last - inner.outbox.acked;
         let oldest_ms = inner.outbox.oldest_pending_ms()?.map_or(0, |at| (now.0 - at).max(0) as u64);
@@ -86,14 +86,14 @@ impl Store {
     /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes or 4 MiB in all.
     /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         pushes_after(&inner.outbox, inner.outbox.acked, REQUEST_BYTES)
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
     /// ones when they still are what comes next.
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let outbox = &inner.outbox;
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, outbox.acked) => Ok(ready),
@@ -104,7 +104,7 @@ impl Store {
     /// Makes the bytes of what comes after a request that is under way, `None` when nothing does. Nothing that was
     /// recorded changes, so that they hold unless the numbering does.
     pub fn push_bytes_after(&self, request: &PushBytes, budget_bytes: usize) -> Result<Option<PushBytes>> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let outbox = &inner.outbox;
         let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
         is_more.then(|| PushBytes::after(outbox, request.upto, budget_bytes)).transpose()

@@ -33,6 +33,7 @@ fn options(folder: &Path, key: u8) -> StoreOptions {
         world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
         validator: Arc::new(AcceptAll),
         vfs: None,
+        ballast_bytes: 0,
     }
 }
 

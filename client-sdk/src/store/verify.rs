@@ -49,7 +49,7 @@ impl Store {
 
     /// Returns what is to be asked after the pushes: where the device differs, and the rows that it lacks.
     pub fn checks(&self) -> Result<Vec<Message>> {
-        if !self.inner.lock().is_repairing()? {
+        if !self.lock().is_repairing()? {
             return Ok(Vec::new());
         }
         self.in_cache(|inner| {
@@ -80,16 +80,14 @@ impl Store {
         self.in_cache(|inner| inner.rebase(common))
     }
 
-    fn in_cache<T>(&self, work: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
-        let mut inner = self.inner.lock();
-        inner.cache.commit()?;
-        inner.cache.begin()?;
-        let outcome = work(&mut inner);
-        if outcome.is_err() {
-            inner.cache.roll_back();
-        }
-        inner.cache.commit()?;
-        outcome
+    fn in_cache<T>(&self, mut work: impl FnMut(&mut Inner) -> Result<T>) -> Result<T> {
+        self.drain(|inner| {
+            inner.cache.commit()?;
+            inner.cache.begin()?;
+            let value = work(inner)?;
+            inner.cache.commit()?;
+            Ok(value)
+        })
     }
 }
 

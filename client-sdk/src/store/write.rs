@@ -72,6 +72,10 @@ impl Store {
     /// Inside `work`, read through the batch: the store itself is locked until it returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
+        inner.recover()?;
+        if !inner.ballast.restore() {
+            return Err(Error::StorageFull { doing: "record a change" });
+        }
         let author = inner.outbox.account.ok_or(Error::NeedsSignIn)?.user;
         // The change may rest on rows that have just come: after a crash, it could not be shown without them.
         inner.cache.keep_pages()?;
@@ -84,6 +88,7 @@ impl Store {
                 if let Err(error) = inner.keep_shown() {
                     // The changes are durable, and laid over the cache again at the next opening.
                     tracing::warn!(%error, "the cache could not be written");
+                    inner.give_up_cache();
                 }
                 drop(inner);
                 if recorded > 0 {
@@ -94,9 +99,9 @@ impl Store {
             Err(error) => {
                 inner.outbox.roll_back();
                 (inner.outbox.last, inner.outbox.last_hash) = (last, last_hash);
-                execute(&inner.cache.conn, "ROLLBACK TO batch")?;
-                execute(&inner.cache.conn, "RELEASE batch")?;
-                inner.overlay = Overlay::load(&inner.outbox)?;
+                if inner.undo_batch().is_err() {
+                    inner.give_up_cache();
+                }
                 Err(error)
             }
         }
@@ -287,6 +292,13 @@ impl Lookup for WriteBatch<'_> {
 }
 
 impl Inner {
+    fn undo_batch(&mut self) -> Result<()> {
+        execute(&self.cache.conn, "ROLLBACK TO batch")?;
+        execute(&self.cache.conn, "RELEASE batch")?;
+        self.overlay = Overlay::load(&self.outbox)?;
+        Ok(())
+    }
+
     fn keep_shown(&mut self) -> Result<()> {
         execute(&self.cache.conn, "RELEASE batch")?;
         self.cache.applied = self.outbox.last;

@@ -27,14 +27,22 @@ pub(super) struct Model {
 
 impl Model {
     /// Takes note that a batch is about to be recorded.
-    pub(super) fn begins(&mut self, batch: &[Edit]) {
+    pub(super) fn begins(&mut self, store: &Store, batch: &[Edit]) -> Result<(), String> {
+        if self.is_owed && !self.in_flight.is_empty() {
+            self.look(store)?;
+        }
         (self.in_flight, self.is_owed) = (batch.to_vec(), false);
+        Ok(())
     }
 
     /// Takes note that the store said that the batch is recorded, and looks what it did.
     pub(super) fn recorded(&mut self, store: &Store) -> Result<(), String> {
         self.promised += self.in_flight.len() as u64;
         self.is_owed = true;
+        self.look(store)
+    }
+
+    fn look(&mut self, store: &Store) -> Result<(), String> {
         let batch = self.in_flight.clone();
         self.recorded_more(store, &batch)?;
         self.in_flight.clear();

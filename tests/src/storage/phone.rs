@@ -21,6 +21,7 @@ pub(super) struct Phone {
     pub(super) folder: tempfile::TempDir,
     pub(super) disk: FaultDisk,
     pub(super) world: Arc<FixedWorld>,
+    pub(super) ballast_bytes: u64,
 }
 
 impl Phone {
@@ -29,6 +30,7 @@ impl Phone {
             folder: memory_folder().expect("a folder can be made"),
             disk: FaultDisk::new(),
             world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
+            ballast_bytes: 0,
         }
     }
 
@@ -44,6 +46,7 @@ impl Phone {
             world: self.world.clone(),
             validator: Arc::new(AcceptAll),
             vfs: Some(self.disk.name().to_owned()),
+            ballast_bytes: self.ballast_bytes,
         })?;
         if store.account()?.is_none() {
             let account = Account { user: UserId(Uuid::from_u128(1)), programme: Uuid::from_u128(2) };

@@ -1,19 +1,9 @@
 //! The power goes at any call. What the store has promised must be there afterwards.
 
-use std::collections::BTreeSet;
-
-use client_sdk::error::Error;
 use client_sdk::store::Store;
-use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
-use sync_protocol::wire::Scopes;
-use uuid::Uuid;
+use rand::Rng as _;
 
-use super::model::Model;
-use super::phone::Phone;
-use super::rows::{Edit, KIND, SCOPE, patch, row, text_of};
-use super::server::Server;
+use super::session::{Session, Stop};
 use crate::vfs::Fault;
 
 /// What a history went through.
@@ -27,215 +17,59 @@ pub struct Survived {
 
 /// Runs the history of a seed. Fails with what the store did not keep.
 pub fn history(seed: u64) -> Result<Survived, String> {
-    History::new(seed, None).run()
+    run(Session::new(seed))
 }
 
 /// Runs the history of a seed on a disk that lies about syncs of files of this ending.
 pub fn history_on_a_lying_disk(seed: u64, ending: &'static str) -> Result<Survived, String> {
-    History::new(seed, Some(ending)).run()
+    let session = Session::new(seed);
+    session.phone.disk.ignore_syncs_of(Some(ending));
+    run(session)
 }
 
-struct History {
-    rng: ChaCha8Rng,
-    phone: Phone,
-    server: Server,
-    model: Model,
-    cuts: u64,
-    names: u64,
+fn run(mut session: Session) -> Result<Survived, String> {
+    let cuts = session.rng.random_range(1..5);
+    for _ in 0..cuts {
+        live_until_the_power_goes(&mut session)?;
+    }
+    let store = session.phone.open().map_err(|error| format!("the store does not open: {error}"))?;
+    session.model.check(&store)?;
+    session.heal(&store)?;
+    store.close().map_err(|error| error.to_string())?;
+    session.phone.check_files()?;
+    Ok(Survived { promised: session.model.promised, cuts })
 }
 
-/// Why a step ended.
-enum Stop {
-    /// The store returned an error, as it must without power.
-    Failed(Error),
-    /// The store did not keep a promise.
-    Broken(String),
+fn live_until_the_power_goes(session: &mut Session) -> Result<(), String> {
+    // Mostly while working; sometimes already while opening and repairing.
+    let most = if session.rng.random_range(0..4) == 0 { 20 } else { 250 };
+    let (call, seed) = (session.rng.random_range(1..=most), session.rng.random());
+    session.phone.disk.fail_once_at(call, Fault::PowerCut(seed));
+    let outcome = live(session);
+    let has_failed = session.phone.disk.has_failed();
+    if !has_failed {
+        session.phone.disk.cut_power(seed);
+    }
+    match outcome {
+        Ok(store) => drop(store),
+        // A look at the store fails, too, once the power is gone; what is really missing is still so after it.
+        Err(_) if has_failed => {}
+        Err(stop) => return Err(stop.on_a_sound_disk()),
+    }
+    Ok(())
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<String> for Stop {
-    fn from(broken: String) -> Self {
-        Self::Broken(broken)
-    }
-}
-
-impl History {
-    fn new(seed: u64, ignored_syncs: Option<&'static str>) -> Self {
-        let phone = Phone::new();
-        phone.disk.ignore_syncs_of(ignored_syncs);
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { rng, phone, server: Server::default(), model: Model::default(), cuts: 0, names: 0 }
-    }
-
-    fn run(mut self) -> Result<Survived, String> {
-        for _ in 0..self.rng.random_range(1..5) {
-            self.live_until_the_power_goes()?;
+fn live(session: &mut Session) -> Result<Store, Stop> {
+    let mut store = session.phone.open()?;
+    session.model.check(&store)?;
+    for _ in 0..session.rng.random_range(5..60) {
+        if session.rng.random_range(0..25) == 0 {
+            store.close()?;
+            store = session.phone.open()?;
+            session.model.check(&store)?;
+        } else {
+            session.step(&store)?;
         }
-        let store = self.phone.open().map_err(|error| format!("the store does not open: {error}"))?;
-        self.model.check(&store)?;
-        self.heal(&store)?;
-        store.close().map_err(|error| error.to_string())?;
-        self.phone.check_files()?;
-        Ok(Survived { promised: self.model.promised, cuts: self.cuts })
     }
-
-    fn live_until_the_power_goes(&mut self) -> Result<(), String> {
-        // Mostly while working; sometimes already while opening and repairing.
-        let call = if self.rng.random_range(0..4) == 0 { 20 } else { 250 };
-        let seed = self.rng.random();
-        self.phone.disk.fail_once_at(self.rng.random_range(1..=call), Fault::PowerCut(seed));
-        let outcome = self.live();
-        if !self.phone.disk.has_failed() {
-            self.phone.disk.cut_power(seed);
-        }
-        self.cuts += 1;
-        match outcome {
-            Ok(store) => drop(store),
-            Err(Stop::Failed(_)) if self.phone.disk.has_failed() => {}
-            Err(Stop::Failed(error)) => return Err(format!("an error without a cause: {error}")),
-            // A look at the store fails, too, once the power is gone; what is really missing is still so after it.
-            Err(Stop::Broken(_)) if self.phone.disk.has_failed() => {}
-            Err(Stop::Broken(broken)) => return Err(broken),
-        }
-        Ok(())
-    }
-
-    fn live(&mut self) -> Result<Option<Store>, Stop> {
-        let mut store = self.phone.open()?;
-        self.model.check(&store)?;
-        for _ in 0..self.rng.random_range(5..60) {
-            match self.rng.random_range(0..100) {
-                0..45 => self.record(&store)?,
-                45..60 => self.sync(&store, true)?,
-                60..70 => self.sync(&store, false)?,
-                70..75 => self.push_without_answer(&store)?,
-                75..90 => self.others_write(),
-                90..94 => store.flush()?,
-                94..96 => self.phone.world.advance_ms(86_400_000 * 10),
-                _ => {
-                    store.close()?;
-                    store = self.phone.open()?;
-                    self.model.check(&store)?;
-                }
-            }
-        }
-        Ok(Some(store))
-    }
-
-    /// Records a batch of one to four changes.
-    fn record(&mut self, store: &Store) -> Result<(), Stop> {
-        let refused: BTreeSet<Uuid> = self.server.refused().map(|edit| edit.row).collect();
-        let shown: Vec<Uuid> = self.shown(store)?.into_iter().filter(|id| !refused.contains(id)).collect();
-        let mut batch: Vec<Edit> = Vec::new();
-        for _ in 0..self.rng.random_range(1..5) {
-            let touched: Vec<Uuid> = batch.iter().map(|edit| edit.row).collect();
-            let free: Vec<Uuid> = shown.iter().copied().filter(|id| !touched.contains(id)).collect();
-            let edit = match (self.rng.random_range(0..10), free.choose(&mut self.rng)) {
-                (0, Some(id)) => Edit { row: *id, text: None, is_creation: false },
-                (1..6, Some(id)) => Edit { row: *id, text: Some(self.text()), is_creation: false },
-                _ => Edit { row: self.new_id(), text: Some(self.text()), is_creation: true },
-            };
-            batch.push(edit);
-        }
-        self.model.begins(&batch);
-        store.write(|write| {
-            if batch.len() > 2 {
-                write.group();
-            }
-            for edit in &batch {
-                match &edit.text {
-                    Some(text) if edit.is_creation => write.put(KIND, row(edit.row, text)).map(|_| ())?,
-                    Some(text) => write.patch(KIND, edit.row, &patch(text)).map(|_| ())?,
-                    None => write.delete(KIND, edit.row)?,
-                }
-            }
-            Ok(())
-        })?;
-        Ok(self.model.recorded(store)?)
-    }
-
-    /// Pushes, takes the answer, and pulls.
-    fn sync(&mut self, store: &Store, is_complete: bool) -> Result<(), Stop> {
-        if store.hello("test", 0)?.scope_count == 0 {
-            store.apply_scopes(&Scopes { scopes: vec![SCOPE] })?;
-        }
-        let hello = store.hello("test", 0)?;
-        let pushes = store.pushes()?;
-        if let Some(answer) = self.server.take(hello.incarnation, &pushes, &mut self.rng)? {
-            // An acknowledgement that the cut undoes comes again; one that it lets through counts.
-            self.model.acknowledges(answer.upto_no);
-            let answered = store.apply_result(&answer)?;
-            if answered.is_foreign {
-                return Err(Stop::Broken("the store does not know its own changes".to_owned()));
-            }
-        }
-        let end = (!is_complete).then(|| self.rng.random_range(0..20));
-        let page = self.server.page(&hello, end);
-        store.apply_page(&page)?;
-        Ok(())
-    }
-
-    /// The server takes the changes, and its answer is lost.
-    fn push_without_answer(&mut self, store: &Store) -> Result<(), Stop> {
-        let hello = store.hello("test", 0)?;
-        self.server.take(hello.incarnation, &store.pushes()?, &mut self.rng)?;
-        Ok(())
-    }
-
-    fn others_write(&mut self) {
-        let rows = self.server.rows();
-        let id = match rows.choose(&mut self.rng) {
-            Some(id) if self.rng.random_range(0..3) > 0 => *id,
-            _ => self.new_id(),
-        };
-        let text = self.text();
-        self.server.write(id, Some(text));
-    }
-
-    /// Syncs until nothing waits, and compares everything that is shown.
-    fn heal(&mut self, store: &Store) -> Result<(), String> {
-        for _ in 0..3 {
-            self.sync(store, true).map_err(|stop| match stop {
-                Stop::Failed(error) => format!("a sync fails on a sound disk: {error}"),
-                Stop::Broken(broken) => broken,
-            })?;
-        }
-        let status = store.status().map_err(|error| error.to_string())?;
-        if status.pending > 0 {
-            return Err(format!("{} changes are stuck", status.pending));
-        }
-        let list = store.list(KIND, &client_sdk::store::Query::new().limit(u32::MAX)).map_err(|e| e.to_string())?;
-        let shown = list.into_iter().map(|shown| (shown.row.id, text_of(&shown.row))).collect();
-        let expected = self.server.expected();
-        if expected != shown {
-            let differs = |id: &&Uuid| expected.get(id) != shown.get(id);
-            let ids: BTreeSet<&Uuid> = expected.keys().chain(shown.keys()).collect();
-            let id = ids.into_iter().find(differs).expect("something differs");
-            let short = |text: Option<&String>| text.map(|text| text.split(' ').next().unwrap_or_default().to_owned());
-            let (shown, expected) = (short(shown.get(id)), short(expected.get(id)));
-            return Err(format!("{id} is shown as {shown:?}, expected is {expected:?}"));
-        }
-        Ok(())
-    }
-
-    fn shown(&self, store: &Store) -> Result<Vec<Uuid>, Error> {
-        let rows = store.list(KIND, &client_sdk::store::Query::new().limit(u32::MAX))?;
-        Ok(rows.into_iter().map(|shown| shown.row.id).collect())
-    }
-
-    fn new_id(&mut self) -> Uuid {
-        self.names += 1;
-        Uuid::from_u128(1_000 + u128::from(self.names))
-    }
-
-    fn text(&mut self) -> String {
-        self.names += 1;
-        let length = *[5, 50, 500, 5_000].choose(&mut self.rng).expect("there are some");
-        format!("{} {}", self.names, "x".repeat(self.rng.random_range(0..length)))
-    }
+    Ok(store)
 }

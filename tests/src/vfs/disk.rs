@@ -99,7 +99,7 @@ pub(super) struct Change {
     pub(super) written: Option<Vec<u8>>,
 }
 
-struct Plan {
+pub(super) struct Plan {
     left: u64,
     fault: Fault,
     stays: bool,
@@ -132,7 +132,7 @@ pub(super) struct State {
     pub(super) ignored_syncs: Option<&'static str>,
     pub(super) nodes: BTreeMap<NodeId, Node>,
     pub(super) folder: Vec<FolderChange>,
-    plan: Option<Plan>,
+    pub(super) plan: Option<Plan>,
     /// How often the power was cut: a handle from before is dead.
     cuts: u64,
     open: usize,
@@ -149,10 +149,6 @@ impl State {
     pub(super) fn plan(&mut self, k: u64, fault: Fault, stays: bool, any: bool) {
         self.has_failed = false;
         self.plan = Some(Plan { left: k.max(1), fault, stays, any });
-    }
-
-    pub(super) fn heal(&mut self) {
-        self.plan = None;
     }
 
     pub(super) fn handles(&self) -> usize {

@@ -50,6 +50,66 @@ fn a_damaged_outbox_is_put_aside_and_what_is_readable_is_saved() {
     assert!(aside.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".quarantine")));
 }
 
+/// The names in the folder that end like this.
+fn ending(folder: &Path, ending: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(ending)).collect()
+}
+
+#[test]
+fn a_salvage_that_was_interrupted_anywhere_hides_no_work() {
+    // The new outbox is whole; the damaged one was put aside or not yet; an older attempt left something.
+    for is_aside in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(1, 9, "mine"));
+        store.close().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::rename(path("outbox.db"), path("outbox.1711966205120.whole")).unwrap();
+        std::fs::write(path("outbox.salvage"), b"half").unwrap();
+        if !is_aside {
+            std::fs::write(path("outbox.db"), b"damaged").unwrap();
+            std::fs::write(path("outbox.db-wal"), b"damaged").unwrap();
+        }
+        let store = open(folder.path());
+        assert_eq!(shown(&store, 1).unwrap().0, "mine");
+        assert_eq!(store.status().unwrap().pending, 1);
+        assert_eq!(ending(folder.path(), ".quarantine").len(), usize::from(!is_aside));
+        assert!(ending(folder.path(), ".whole").is_empty());
+    }
+}
+
+#[test]
+fn a_damaged_outbox_is_kept_for_thirty_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "mine"));
+    store.close().unwrap();
+    flip(&folder.path().join("outbox.db"), 4_096);
+    let later = |days: i64| {
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
+        drop(Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap());
+        ending(folder.path(), ".quarantine").len()
+    };
+    assert_eq!(later(0), 1);
+    assert_eq!(later(30), 1);
+    assert_eq!(later(31), 0);
+}
+
+#[test]
+fn a_fingerprint_of_the_key_that_a_loss_of_power_emptied_locks_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "mine"));
+    store.close().unwrap();
+    for content in [&[0; 16][..], b"", b"half"] {
+        std::fs::write(folder.path().join("outbox.keycheck"), content).unwrap();
+        assert_eq!(shown(&open(folder.path()), 1).unwrap().0, "mine");
+    }
+    assert!(matches!(Store::open(options(folder.path(), 8)), Err(Error::WrongKey { .. })));
+}
+
 #[test]
 fn a_wrong_key_is_not_taken_for_damage() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,6 +181,27 @@ fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
     store.rewind(1).unwrap();
     let push = &store.pushes().unwrap()[0];
     assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));
+}
+
+#[test]
+fn what_waits_for_a_month_behind_deleted_changes_keeps_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = |days: i64| {
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
+        Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap()
+    };
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "a"));
+    put(&store, finding(2, 9, "b"));
+    let all = answer(&store, 5, true, Vec::new());
+    store.apply_result(&all).unwrap();
+    put(&store, finding(3, 9, "c"));
+    let before = store.pushes().unwrap();
+    assert_eq!(before[0].first_no, 3);
+    drop(store);
+    // The first opening deletes what is old, the second one has only what is left.
+    drop(later(31));
+    assert_eq!(later(32).pushes().unwrap(), before);
 }
 
 #[test]

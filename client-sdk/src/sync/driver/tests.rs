@@ -171,6 +171,7 @@ fn store(folder: &Path) -> Arc<Store> {
         world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
         validator: Arc::new(AcceptAll),
         vfs: None,
+        ballast_bytes: 0,
     })
     .unwrap();
     let token = || Zeroizing::new("token".to_owned());

@@ -114,6 +114,7 @@ impl Device {
             world: Arc::new(SystemWorld::new()),
             validator: Arc::new(AcceptAll),
             vfs: None,
+            ballast_bytes: 0,
         })?);
         let account = Arc::new(AccountClient::new(&config, store.clone())?);
         let transport = Arc::new(HttpTransport::new(&config)?);

@@ -1,0 +1,185 @@
+//! What happens on a phone of the histories, step by step.
+
+use std::collections::BTreeSet;
+
+use client_sdk::error::Error;
+use client_sdk::store::{Query, Store};
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use sync_protocol::wire::Scopes;
+use uuid::Uuid;
+
+use super::model::Model;
+use super::phone::Phone;
+use super::rows::{Edit, KIND, SCOPE, patch, row, text_of};
+use super::server::Server;
+
+/// A phone, the server that it syncs with, and what it has promised.
+pub(super) struct Session {
+    pub(super) rng: ChaCha8Rng,
+    pub(super) phone: Phone,
+    pub(super) server: Server,
+    pub(super) model: Model,
+    names: u64,
+}
+
+/// Why a step ended.
+pub(super) enum Stop {
+    /// The store returned an error, as it must on a failing disk.
+    Failed(Error),
+    /// The store did not keep a promise.
+    Broken(String),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<String> for Stop {
+    fn from(broken: String) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl Stop {
+    /// Says what happened, when nothing should.
+    pub(super) fn on_a_sound_disk(self) -> String {
+        match self {
+            Self::Failed(error) => format!("a step fails on a sound disk: {error}"),
+            Self::Broken(broken) => broken,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { rng, phone: Phone::new(), server: Server::default(), model: Model::default(), names: 0 }
+    }
+
+    /// Does one thing at random.
+    pub(super) fn step(&mut self, store: &Store) -> Result<(), Stop> {
+        match self.rng.random_range(0..96) {
+            0..45 => self.record(store)?,
+            45..60 => self.sync(store, true)?,
+            60..70 => self.sync(store, false)?,
+            70..75 => self.push_without_answer(store)?,
+            75..90 => self.others_write(),
+            90..94 => store.flush()?,
+            _ => self.phone.world.advance_ms(86_400_000 * 10),
+        }
+        Ok(())
+    }
+
+    /// Records a batch of one to four changes.
+    pub(super) fn record(&mut self, store: &Store) -> Result<(), Stop> {
+        let refused: BTreeSet<Uuid> = self.server.refused().map(|edit| edit.row).collect();
+        let shown: Vec<Uuid> = self.shown(store)?.into_iter().filter(|id| !refused.contains(id)).collect();
+        let mut batch: Vec<Edit> = Vec::new();
+        for _ in 0..self.rng.random_range(1..5) {
+            let touched: Vec<Uuid> = batch.iter().map(|edit| edit.row).collect();
+            let free: Vec<Uuid> = shown.iter().copied().filter(|id| !touched.contains(id)).collect();
+            let edit = match (self.rng.random_range(0..10), free.choose(&mut self.rng)) {
+                (0, Some(id)) => Edit { row: *id, text: None, is_creation: false },
+                (1..6, Some(id)) => Edit { row: *id, text: Some(self.text()), is_creation: false },
+                _ => Edit { row: self.new_id(), text: Some(self.text()), is_creation: true },
+            };
+            batch.push(edit);
+        }
+        self.model.begins(store, &batch)?;
+        store.write(|write| {
+            if batch.len() > 2 {
+                write.group();
+            }
+            for edit in &batch {
+                match &edit.text {
+                    Some(text) if edit.is_creation => write.put(KIND, row(edit.row, text)).map(|_| ())?,
+                    Some(text) => write.patch(KIND, edit.row, &patch(text)).map(|_| ())?,
+                    None => write.delete(KIND, edit.row)?,
+                }
+            }
+            Ok(())
+        })?;
+        Ok(self.model.recorded(store)?)
+    }
+
+    /// Pushes, takes the answer, and pulls.
+    pub(super) fn sync(&mut self, store: &Store, is_complete: bool) -> Result<(), Stop> {
+        if store.hello("test", 0)?.scope_count == 0 {
+            store.apply_scopes(&Scopes { scopes: vec![SCOPE] })?;
+        }
+        let hello = store.hello("test", 0)?;
+        let pushes = store.pushes()?;
+        if let Some(answer) = self.server.take(hello.incarnation, &pushes, &mut self.rng)? {
+            // An acknowledgement that the cut undoes comes again; one that it lets through counts.
+            self.model.acknowledges(answer.upto_no);
+            let answered = store.apply_result(&answer)?;
+            if answered.is_foreign {
+                return Err(Stop::Broken("the store does not know its own changes".to_owned()));
+            }
+        }
+        let end = (!is_complete).then(|| self.rng.random_range(0..20));
+        let page = self.server.page(&hello, end);
+        store.apply_page(&page)?;
+        Ok(())
+    }
+
+    /// The server takes the changes, and its answer is lost.
+    fn push_without_answer(&mut self, store: &Store) -> Result<(), Stop> {
+        let hello = store.hello("test", 0)?;
+        self.server.take(hello.incarnation, &store.pushes()?, &mut self.rng)?;
+        Ok(())
+    }
+
+    fn others_write(&mut self) {
+        let rows = self.server.rows();
+        let id = match rows.choose(&mut self.rng) {
+            Some(id) if self.rng.random_range(0..3) > 0 => *id,
+            _ => self.new_id(),
+        };
+        let text = self.text();
+        self.server.write(id, Some(text));
+    }
+
+    /// Syncs until nothing waits, and compares everything that is shown.
+    pub(super) fn heal(&mut self, store: &Store) -> Result<(), String> {
+        for _ in 0..3 {
+            self.sync(store, true).map_err(Stop::on_a_sound_disk)?;
+        }
+        let status = store.status().map_err(|error| error.to_string())?;
+        if status.pending > 0 {
+            return Err(format!("{} changes are stuck", status.pending));
+        }
+        let list = store.list(KIND, &Query::new().limit(u32::MAX)).map_err(|e| e.to_string())?;
+        let shown = list.into_iter().map(|shown| (shown.row.id, text_of(&shown.row))).collect();
+        let expected = self.server.expected();
+        if expected != shown {
+            let differs = |id: &&Uuid| expected.get(id) != shown.get(id);
+            let ids: BTreeSet<&Uuid> = expected.keys().chain(shown.keys()).collect();
+            let id = ids.into_iter().find(differs).expect("something differs");
+            let short = |text: Option<&String>| text.map(|text| text.split(' ').next().unwrap_or_default().to_owned());
+            let (shown, expected) = (short(shown.get(id)), short(expected.get(id)));
+            return Err(format!("{id} is shown as {shown:?}, expected is {expected:?}"));
+        }
+        Ok(())
+    }
+
+    fn shown(&self, store: &Store) -> Result<Vec<Uuid>, Error> {
+        let rows = store.list(KIND, &Query::new().limit(u32::MAX))?;
+        Ok(rows.into_iter().map(|shown| shown.row.id).collect())
+    }
+
+    fn new_id(&mut self) -> Uuid {
+        self.names += 1;
+        Uuid::from_u128(1_000 + u128::from(self.names))
+    }
+
+    fn text(&mut self) -> String {
+        self.names += 1;
+        let length = *[5, 50, 500, 5_000].choose(&mut self.rng).expect("there are some");
+        format!("{} {}", self.names, "x".repeat(self.rng.random_range(0..length)))
+    }
+}
