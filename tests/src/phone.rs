@@ -130,6 +130,19 @@ impl Phone {
         self.client = Some(open_config(config));
     }
 
+    /// Copies the closed files to a second phone, as a backup of the operating system or a person does.
+    pub fn copy(&mut self) -> Self {
+        self.close();
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        for entry in std::fs::read_dir(self.folder.path()).expect("the folder can be read").flatten() {
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("a file can be copied");
+        }
+        self.reopen();
+        let mut copy = Self { client: None, folder, server: self.server, read_timeout: self.read_timeout };
+        copy.reopen();
+        copy
+    }
+
     /// Lets the application talk to another server from now on.
     pub fn move_to(&mut self, server: SocketAddr) {
         self.server = server;

@@ -91,7 +91,7 @@ async fn try_receive(
     let past = past_results(&mut tx, &sender.outbox, last_no, incoming).await?;
     if let Some(demand) = demand(push, &past, last_no, last_hash) {
         tx.rollback().await?;
-        return Ok(refused(last_no, last_hash, demand));
+        return Ok(refused(push, &past, (last_no, last_hash), demand));
     }
     let fresh = &incoming[incoming.partition_point(|incoming| incoming.no <= last_no)..];
     let mut result = repeat(&past, last_no, last_hash);
@@ -154,13 +154,17 @@ fn demand(push: &Chained, past: &[PastResult], last_no: u64, last_hash: ChainHas
     (!continues || !repeats || past.len() != known).then_some(Demand::NewIncarnation)
 }
 
-fn refused(last_no: u64, last_hash: ChainHash, demand: Demand) -> PushResult {
-    let (commits, results) = (Vec::new(), Vec::new());
-    PushResult { upto_no: last_no, upto_hash: last_hash, demand: Some(demand), commits, results }
+/// Says what the device has to do, and answers what both have in common: a copy of a phone must not send that again
+/// under other numbers, where it would stand over what happened to the rows since.
+fn refused(push: &Chained, past: &[PastResult], last: (u64, ChainHash), demand: Demand) -> PushResult {
+    let common = past.iter().zip(&push.incoming).take_while(|(past, now)| past.no == now.no && past.hash == now.hash);
+    PushResult { demand: Some(demand), ..repeat(&past[..common.count()], last.0, last.1) }
 }
 
-/// Answers mutations that were received before with what became of them then.
+/// Answers mutations that were received before with what became of them then. The server may have later numbers of
+/// this outbox, which a copy of the phone has sent: they are no answer to this push.
 fn repeat(past: &[PastResult], last_no: u64, last_hash: ChainHash) -> PushResult {
+    let (upto_no, upto_hash) = past.last().map_or((last_no, last_hash), |past| (past.no, past.hash));
     let same_commit = |a: &PastResult, b: &PastResult| a.seq == b.seq && a.verbatim == b.verbatim;
     let commits = past.chunk_by(same_commit).map(|chunk| Commit {
         first_no: chunk[0].no,
@@ -170,7 +174,7 @@ fn repeat(past: &[PastResult], last_no: u64, last_hash: ChainHash) -> PushResult
     });
     let stored = past.iter().filter_map(|past| past.result.as_deref());
     let results = stored.filter_map(|json| serde_json::from_str::<MutationResult>(json).ok()).collect();
-    PushResult { upto_no: last_no, upto_hash: last_hash, demand: None, commits: commits.collect(), results }
+    PushResult { upto_no, upto_hash, demand: None, commits: commits.collect(), results }
 }
 
 fn append(result: &mut PushResult, written: Written, first_no: u64, last: (u64, ChainHash)) {

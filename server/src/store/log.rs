@@ -30,6 +30,18 @@ pub struct Bounds {
     pub durable_seq: u64,
 }
 
+/// What a device shows already: what its own outbox committed. A copy of the phone is the same device, but has another
+/// incarnation once it has sent something of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// The device.
+    pub device: Uuid,
+    /// The incarnation of its outbox.
+    pub incarnation: Uuid,
+    /// Only after this number: what came before, it may have lost.
+    pub after_seq: u64,
+}
+
 /// An entry of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -68,7 +80,7 @@ impl ProgrammeSnapshot {
         &mut self,
         lanes: &[(Uuid, Position)],
         held: &[Uuid],
-        own: Option<(Uuid, u64)>,
+        own: Option<Own>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         const ENTRIES: &str = "\
@@ -80,7 +92,7 @@ impl ProgrammeSnapshot {
                    AND (h.seq, h.kind, h.row_id) > (s.seq, s.kind::smallint, s.row_id) \
                    AND NOT ($7::uuid IS NOT NULL AND h.seq > $8 AND EXISTS ( \
                         SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = h.seq \
-                          AND l.device_id = $7 AND l.verbatim)) \
+                          AND l.device_id = $7 AND l.incarnation = $10 AND l.verbatim)) \
                  ORDER BY h.seq, h.kind, h.row_id LIMIT $6) \
                 UNION ALL \
                 (SELECT x.seq, x.kind, x.row_id, x.scope_id, false, true FROM scope_exit x \
@@ -90,7 +102,7 @@ impl ProgrammeSnapshot {
                         AND n.row_id = x.row_id AND n.scope_id = ANY($9)) \
                    AND NOT ($7::uuid IS NOT NULL AND x.seq > $8 AND EXISTS ( \
                         SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = x.seq \
-                          AND l.device_id = $7 AND l.verbatim)) \
+                          AND l.device_id = $7 AND l.incarnation = $10 AND l.verbatim)) \
                  ORDER BY x.seq, x.kind, x.row_id LIMIT $6) \
             ) e \
             ORDER BY e.seq, e.kind, e.row_id LIMIT $6";
@@ -101,9 +113,10 @@ impl ProgrammeSnapshot {
             .bind(lanes.iter().map(|lane| i32::from(lane.1.kind.min(i16::MAX as u16))).collect::<Vec<_>>())
             .bind(lanes.iter().map(|lane| lane.1.row_id).collect::<Vec<_>>())
             .bind(limit as i64)
-            .bind(own.map(|own| own.0))
-            .bind(own.map_or(0, |own| own.1 as i64))
-            .bind(held);
+            .bind(own.map(|own| own.device))
+            .bind(own.map_or(0, |own| own.after_seq as i64))
+            .bind(held)
+            .bind(own.map(|own| own.incarnation));
         self.tx.query(sql).await?.iter().map(entry_of).collect()
     }
 

@@ -14,7 +14,7 @@ use sync_protocol::time::Date;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::log::{self, Bounds, Entry, ProgrammeSnapshot};
+use super::log::{self, Bounds, Entry, Own, ProgrammeSnapshot};
 use super::mutations::{self, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
 use super::{Db, Tx, accounts, epochs, office, query};
@@ -153,7 +153,7 @@ pub trait LogSnapshot: Send + Sized {
         &mut self,
         lanes: &[(Uuid, Position)],
         held: &[Uuid],
-        own: Option<(Uuid, u64)>,
+        own: Option<Own>,
         limit: usize,
     ) -> impl Future<Output = Answer<Vec<Entry>>> + Send;
     /// Returns how many rows the scopes hold after their positions, for a progress bar.
@@ -349,7 +349,7 @@ impl LogSnapshot for ProgrammeSnapshot {
         &mut self,
         lanes: &[(Uuid, Position)],
         held: &[Uuid],
-        own: Option<(Uuid, u64)>,
+        own: Option<Own>,
         limit: usize,
     ) -> Answer<Vec<Entry>> {
         Self::entries(self, lanes, held, own, limit).await

@@ -14,7 +14,7 @@ use super::session::{Session, Stop};
 use super::verify::{self, Asker};
 use crate::domain::policy::{self, Action};
 use crate::domain::viewer::Viewer;
-use crate::store::log::Entry;
+use crate::store::log::{Entry, Own};
 use crate::store::{LogSnapshot, SyncStore};
 
 /// Returns the scopes that a viewer's device holds.
@@ -118,7 +118,8 @@ impl<S: SyncStore> Sending<'_, S> {
 
     /// Sends what happened in all scopes, until one snapshot holds nothing more.
     async fn finish(&mut self, mut snapshot: S::Snapshot) -> Result<(), Stop> {
-        let own = (self.session.hello.device.0, self.session.hello.cursor.seq);
+        let hello = &self.session.hello;
+        let own = Own { device: hello.device.0, incarnation: hello.incarnation, after_seq: hello.cursor.seq };
         loop {
             let entries = snapshot.entries(&self.lanes.positions, &self.scopes, Some(own), self.page_rows).await?;
             self.write(&mut snapshot, &entries).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use server::domain::viewer::{Grant, Viewer};
-use server::store::log::Entry;
+use server::store::log::{Entry, Own};
 use server::store::mutations::{FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use server::store::rows::StoredRow;
 use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
@@ -429,7 +429,7 @@ impl LogSnapshot for MemorySnapshot {
         &mut self,
         lanes: &[(Uuid, Position)],
         held: &[Uuid],
-        own: Option<(Uuid, u64)>,
+        own: Option<Own>,
         limit: usize,
     ) -> Answer<Vec<Entry>> {
         self.store.call().await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use server::store::log::Entry;
+use server::store::log::{Entry, Own};
 use server::store::mutations::{FieldChange, MutationRecord, Outbox};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Position};
@@ -198,7 +198,7 @@ impl State {
         programme: Uuid,
         (scope, after): (Uuid, Position),
         held: &[Uuid],
-        own: Option<(Uuid, u64)>,
+        own: Option<Own>,
     ) -> impl Iterator<Item = Entry> {
         use std::ops::Bound::{Excluded, Unbounded};
         let later = move |of: &BTreeMap<(Uuid, Uuid), BTreeSet<Position>>| -> Vec<Position> {
@@ -217,10 +217,11 @@ impl State {
         live.chain(left).filter(move |entry| !self.is_shown_by(programme, entry.position.seq, own))
     }
 
-    fn is_shown_by(&self, programme: Uuid, seq: u64, own: Option<(Uuid, u64)>) -> bool {
-        let Some((device, since)) = own else { return false };
+    fn is_shown_by(&self, programme: Uuid, seq: u64, own: Option<Own>) -> bool {
+        let Some(Own { device, incarnation, after_seq: since }) = own else { return false };
         let seal = self.seals.get(&(programme, seq));
-        seq > since && seal.is_some_and(|seal| seal.device == Some(device) && seal.is_verbatim)
+        let outbox = (Some(device), Some(incarnation));
+        seq > since && seal.is_some_and(|seal| (seal.device, seal.incarnation) == outbox && seal.is_verbatim)
     }
 
     /// Returns what happened to a row after a number.
