@@ -1,0 +1,192 @@
+//! Kills in a loop: the server's process, or a backend of Postgres, while many devices push at once.
+//!
+//! Each kill hits whatever the devices have under way. They send again what was not confirmed, with what is new; in
+//! the end every change must be there once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use server::app::App;
+use server::config::Config;
+use server::postgres::{Durability, Lifetime, PrivatePostgres, Settings};
+use server::store::{Db, database, migrate};
+use server::world::SystemWorld;
+
+use tests::programme::{self, ANA, ENTERPRISES};
+use tests::{Device, ServerProcess, TestDb, data_folder, sample, state};
+
+/// Devices that push at the same time.
+const DEVICES: usize = 8;
+/// The most changes that a device records between two kills.
+const MOST_CHANGES: u32 = 6;
+/// Longer than a push takes, so that kills come before, within and after it.
+const LATEST_KILL_MS: u64 = 60;
+/// Postgres takes some time to recover, and the server to find new connections.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came of the kills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Kills.
+    pub(crate) kills: u64,
+    /// Pushes that a kill left without an answer.
+    pub(crate) hit: u64,
+    /// Changes that were sent.
+    pub(crate) changes: u64,
+    /// Changes that took effect more than once.
+    pub(crate) duplicates: u64,
+    /// Changes that are not there.
+    pub(crate) lost: u64,
+}
+
+/// Devices with one visit each, and what they have recorded.
+struct Fleet {
+    devices: Vec<Device>,
+    visits: Vec<sync_protocol::entity::Visit>,
+    random: ChaCha8Rng,
+    tally: Tally,
+}
+
+impl Fleet {
+    async fn enrol(address: SocketAddr, seed: u64) -> Self {
+        let mut fleet = Self {
+            devices: Vec::new(),
+            visits: Vec::new(),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            tally: Tally::default(),
+        };
+        for at in 0..DEVICES {
+            let mut device = Device::enrol(address, ANA).await;
+            device.sync().await;
+            let visit = sample::visit(ENTERPRISES[at % 2], ANA);
+            device.create(&visit);
+            fleet.devices.push(device);
+            fleet.visits.push(visit);
+        }
+        fleet
+    }
+
+    /// Lets all devices push, and `kill` come in the middle of it.
+    async fn push_through(&mut self, address: SocketAddr, kill: impl AsyncFnOnce()) {
+        let mut pushes = Vec::new();
+        for (device, visit) in self.devices.iter_mut().zip(&self.visits) {
+            for _ in 0..self.random.random_range(1..=MOST_CHANGES) {
+                device.create(&sample::finding(visit, &format!("{}", uuid::Uuid::new_v4())));
+            }
+            device.address = address;
+            let sending = device.clone();
+            pushes.push(tokio::spawn(async move { sending.send(&sending.pending()).await }));
+        }
+        tokio::time::sleep(Duration::from_millis(self.random.random_range(0..LATEST_KILL_MS))).await;
+        kill().await;
+        self.tally.kills += 1;
+        for (device, push) in self.devices.iter_mut().zip(pushes) {
+            let answer = push.await.expect("the push does not panic");
+            self.tally.hit += u64::from(answer.end().is_none());
+            device.take(&answer.messages);
+        }
+    }
+
+    /// Sends everything again, without kills, and counts what the database holds.
+    async fn count(mut self, db: &Db) -> Tally {
+        let mut tally = self.tally;
+        for device in &mut self.devices {
+            sync_when_possible(device).await;
+            tally.changes += device.outbox.len() as u64;
+        }
+        let number = async |text: &str| state::number(db, text).await as u64;
+        let kept = number("SELECT count(*) FROM mutation").await;
+        let (findings, texts) =
+            (number("SELECT count(*) FROM finding").await, number("SELECT count(DISTINCT text) FROM finding").await);
+        tally.duplicates = kept.saturating_sub(tally.changes) + (findings - texts);
+        tally.lost = (tally.changes - DEVICES as u64).saturating_sub(texts) + tally.changes.saturating_sub(kept);
+        tally
+    }
+}
+
+/// Syncs as soon as the server can be reached.
+async fn sync_when_possible(device: &mut Device) {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = device.sync_once().await;
+        let is_whole = answer.end().is_some_and(|end| !end.more) && answer.faults().is_empty();
+        if is_whole && device.confirmed == device.outbox.len() as u64 {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < until, "the device cannot sync: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Kills the server's process again and again.
+pub(crate) async fn kill_server(kills: u64, seed: u64) -> Tally {
+    let db = TestDb::new().await;
+    let app = App::new(Config::default(), Arc::new(SystemWorld), &db.url).expect("the settings are valid");
+    programme::load(&app).await;
+    let address = ServerProcess::free_address();
+    let mut server = ServerProcess::serve(&db, address);
+    let mut fleet = Fleet::enrol(address, seed).await;
+    for _ in 0..kills {
+        fleet.push_through(address, async || server.signal(libc::SIGKILL)).await;
+        drop(server);
+        server = ServerProcess::serve(&db, address);
+    }
+    fleet.count(&app.office).await
+}
+
+/// A Postgres of one's own, which may be killed. To be started on the thread that stays: it ends with that thread.
+pub(crate) struct KillablePostgres {
+    postgres: PrivatePostgres,
+    _folder: tempfile::TempDir,
+}
+
+impl KillablePostgres {
+    /// Starts it.
+    pub(crate) fn start() -> Self {
+        let folder = data_folder();
+        let postgres = PrivatePostgres::start(&Settings {
+            folder: folder.path().to_owned(),
+            binaries: std::env::var_os("PG_BINDIR").map(Into::into),
+            durability: Durability::Durable,
+            lifetime: Lifetime::ThisProcess,
+        });
+        Self { postgres: postgres.expect("Postgres starts"), _folder: folder }
+    }
+}
+
+/// Kills a backend of Postgres again and again: each time all of Postgres starts anew and recovers.
+pub(crate) async fn kill_backends(postgres: &KillablePostgres, kills: u64, seed: u64) -> Tally {
+    let maintenance = Db::new(&postgres.postgres.url(database::MAINTENANCE), 1, PATIENCE).expect("the URL is valid");
+    database::ensure(&maintenance, "killed", None).await.expect("a database can be made");
+    let url = postgres.postgres.url("killed");
+    migrate::migrate(&url).await.expect("the migrations run");
+    let app = App::new(Config::default(), Arc::new(SystemWorld), &url).expect("the settings are valid");
+    programme::load(&app).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("the listener has an address");
+    let serving = app.clone();
+    tokio::spawn(async move { server::listener::serve(serving, listener).await });
+    let mut fleet = Fleet::enrol(address, seed).await;
+    for _ in 0..kills {
+        let pid = busy_backend(&url).await;
+        let kill = async || {
+            // SAFETY: kill touches no memory. The backend is one of the Postgres that belongs to this loop.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        };
+        fleet.push_through(address, kill).await;
+        sync_when_possible(&mut fleet.devices[0]).await;
+    }
+    let tally = fleet.count(&Db::new(&url, 1, PATIENCE).expect("the URL is valid")).await;
+    app.stopping.cancel();
+    tally
+}
+
+/// Returns the process of a connection of the server.
+async fn busy_backend(url: &str) -> i32 {
+    let find = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                AND backend_type = 'client backend' ORDER BY state_change DESC LIMIT 1";
+    state::number(&Db::new(url, 1, PATIENCE).expect("the URL is valid"), find).await as i32
+}

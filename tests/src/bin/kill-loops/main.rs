@@ -1,0 +1,46 @@
+//! Large runs of the kill loops: `cargo run --release -p tests --bin kill-loops -- --kills 10000 --seed 1`.
+
+mod loops;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use loops::{KillablePostgres, Tally, kill_backends, kill_server};
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Target {
+    /// The server's process.
+    Server,
+    /// A backend of Postgres, and all of Postgres with it.
+    Postgres,
+}
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many kills.
+    #[arg(long, default_value_t = 2_000)]
+    kills: u64,
+    /// The seed of what is recorded and when the kills come.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What is killed.
+    #[arg(long, value_enum, default_value_t = Target::Server)]
+    target: Target,
+}
+
+fn main() -> ExitCode {
+    let Options { kills, seed, target } = Options::parse();
+    let postgres = matches!(target, Target::Postgres).then(KillablePostgres::start);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
+    let tally = runtime.block_on(async {
+        match &postgres {
+            Some(postgres) => kill_backends(postgres, kills, seed).await,
+            None => kill_server(kills, seed).await,
+        }
+    });
+    let Tally { hit, changes, duplicates, lost, .. } = tally;
+    println!("{hit} pushes were hit, {changes} changes sent");
+    println!("{kills} kills, {duplicates} duplicates, {lost} lost");
+    ExitCode::from(u8::from(duplicates + lost > 0))
+}

@@ -1,0 +1,28 @@
+//! The kill loops, with as many kills as fit into every run of the tests; the program `kill-loops` makes the large
+//! runs.
+
+#[path = "../src/bin/kill-loops/loops.rs"]
+mod loops;
+
+use loops::{KillablePostgres, Tally, kill_backends, kill_server};
+
+const SERVER_KILLS: u64 = 100;
+const BACKEND_KILLS: u64 = 25;
+
+fn assert_sound(tally: Tally) {
+    eprintln!("{tally:?}");
+    assert_eq!((tally.duplicates, tally.lost), (0, 0), "{tally:?}");
+    assert!(tally.hit > tally.kills, "the kills came at the wrong moments: {tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_of_the_server_lose_nothing_and_repeat_nothing() {
+    assert_sound(kill_server(SERVER_KILLS, 1).await);
+}
+
+#[test]
+fn kills_of_backends_of_postgres_lose_nothing_and_repeat_nothing() {
+    let postgres = KillablePostgres::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    assert_sound(runtime.block_on(kill_backends(&postgres, BACKEND_KILLS, 1)));
+}
