@@ -19,7 +19,8 @@ pub async fn serve(app: App, listener: TcpListener) -> std::io::Result<()> {
     let fleet = app.clone();
     let writing = app.clone();
     tokio::spawn(async move {
-        fleet::keep_written(&writing.fleet, &writing.sync, &writing.metrics.sync, &writing.stopping).await;
+        // Not on a connection of the phones: each of those belongs to a session.
+        fleet::keep_written(&writing.fleet, &writing.reports, &writing.metrics.sync, &writing.stopping).await;
     });
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
@@ -34,7 +35,7 @@ pub async fn serve(app: App, listener: TcpListener) -> std::io::Result<()> {
             Ok(())
         }
     };
-    fleet.fleet.write_to(&fleet.sync, &fleet.metrics.sync).await;
+    fleet.fleet.write_to(&fleet.reports, &fleet.metrics.sync).await;
     served
 }
 

@@ -19,7 +19,7 @@
 //!
 //! `cargo run --release -p tests --bin bench -- herd [--devices N] [--edits N]` lets N devices come back at once, each
 //! with edits, while someone in the office asks for a page every 100 ms. The ideal time is that of the same edits at
-//! the rate measured just before, with 12 devices at once.
+//! the rate measured just before and after, with 12 devices at once.
 
 mod client;
 mod fixture;
