@@ -187,3 +187,27 @@ async fn sealing_twice_numbers_what_came_in_between_and_a_connection_is_used_aga
     }
     assert_eq!(head(&db).await, before + 6);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_did_last_with_a_row_is_what_counts() {
+    let (_server, db) = started().await;
+    let before = head(&db).await;
+    let [first, second, ..] = ENTERPRISES;
+    let (gone, back) = (first.0, second.0);
+    // The one is renamed and deleted, the other deleted and made again.
+    psql(
+        &db,
+        &format!(
+            "BEGIN; UPDATE enterprise SET name = 'Alt nume' WHERE id = '{gone}'; \
+             CREATE TEMP TABLE aside AS SELECT * FROM enterprise WHERE id = '{back}'; \
+             DELETE FROM enterprise WHERE id IN ('{gone}', '{back}'); INSERT INTO enterprise SELECT * FROM aside; COMMIT"
+        ),
+    )
+    .await;
+    let mut told = told(&after(&db, &[gone, back], before).await);
+    told.sort_unstable_by_key(|(id, _)| *id != gone);
+    assert_eq!(told, [(gone, Some(GoneReason::Deleted)), (back, None)]);
+    assert_eq!(head(&db).await, before + 1);
+    assert_eq!(number(&db, "SELECT count(*) FROM sync_touch").await, 0, "a sealed transaction left something behind");
+    assert_eq!(number(&db, "SELECT count(*) FROM sync_unsealed").await, 0);
+}
