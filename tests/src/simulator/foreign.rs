@@ -135,6 +135,7 @@ impl Foreign {
             outbox: OutboxSummary::default(),
             wall_clock: now,
             wait_ms: 0,
+            verify_kinds: 0,
         })
         .write(&mut body);
         let pending: Vec<Vec<u8>> = self.outbox[self.acked..].iter().map(|(bytes, _)| bytes.clone()).collect();

@@ -3,7 +3,8 @@
 
 use super::dice::Dice;
 
-/// Whether phones are copied.
+/// Whether phones are copied, by a backup or to a second phone. Two phones under one name do not yet come together in
+/// every history.
 const COPIES: bool = false;
 
 /// The faults of one history. Chances are per thousand.

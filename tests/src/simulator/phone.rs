@@ -29,6 +29,8 @@ use super::disk::{self, PhoneDisk};
 
 /// As in the SDK's driver.
 const MAX_FRAME_BYTES: usize = 8 << 20;
+/// What a phone pushes in one request, as on a good network.
+const PUSH_BYTES: usize = 1 << 20;
 /// How long a connected phone lets the server wait for news.
 pub const WAIT_MS: u32 = 25_000;
 /// A device with the planted mistake gives up after so many failures.
@@ -250,11 +252,14 @@ impl Phone {
         let store = self.store()?;
         let mut body = Vec::new();
         Message::Hello(store.hello("teren-sim/1", wait_ms)?).write(&mut body);
+        let mut prepared = None;
         if push {
-            let pushed = store.push_bytes(ready)?;
+            let pushed = store.push_bytes(ready, PUSH_BYTES)?;
             body.extend(&pushed.frames);
-            self.prepared = store.push_bytes_after(&pushed)?;
+            prepared = store.push_bytes_after(&pushed, PUSH_BYTES)?;
         }
+        store.checks()?.iter().for_each(|check| check.write(&mut body));
+        self.prepared = prepared;
         Ok(Want::Send { body, wait_ms })
     }
 
