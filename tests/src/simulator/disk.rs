@@ -85,6 +85,7 @@ pub fn prepare(folder: &Path) {
             world: Arc::new(FixedWorld::at(START)),
             validator: Arc::new(AcceptAll),
             vfs: None,
+            ballast_bytes: 0,
         };
         Store::open(options).and_then(Store::close).expect("a store in an empty folder");
         template

@@ -139,6 +139,7 @@ impl Phone {
             world: self.world.clone(),
             validator,
             vfs: Some(self.disk.name()),
+            ballast_bytes: 0,
         })?;
         if store.account()?.is_none() {
             store.set_account(Account { user: UserId(self.cast.user), programme }, &tokens())?;

@@ -523,7 +523,7 @@ impl LogSnapshot for MemorySnapshot {
 
 impl MemorySnapshot {
     /// The planted mistake: the rows of other scopes pass as rows of one that is held.
-    fn unscoped(&self, lanes: &[(Uuid, Position)], held: &[Uuid], own: Option<(Uuid, u64)>) -> Vec<Entry> {
+    fn unscoped(&self, lanes: &[(Uuid, Position)], held: &[Uuid], own: Option<Own>) -> Vec<Entry> {
         let Some((passes_as, after)) = lanes.last().copied() else { return Vec::new() };
         let others: std::collections::BTreeSet<Uuid> =
             self.state.places.iter().filter(|(key, _)| key.0 == self.programme).map(|(_, place)| place.scope).collect();
