@@ -55,6 +55,7 @@ impl Inner {
         self.outbox.stretches.extend(told.stretches);
         self.cache.begin()?;
         self.confirm(&heads)?;
+        self.drop_settled_scopes()?;
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
         Ok(Answered { pushed: upto - from, ..told.answered })

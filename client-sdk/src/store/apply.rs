@@ -70,7 +70,8 @@ impl Inner {
         if settled.is_empty() {
             return Ok(());
         }
-        self.cache.commit()?;
+        // Once the outbox takes these changes for settled, nothing lays them over the cache again after a loss of power.
+        self.cache.commit_durably()?;
         self.settle(settled)
     }
 
@@ -95,6 +96,9 @@ impl Inner {
         }
         for key in touched {
             self.refresh(key)?;
+        }
+        if !settled.is_empty() {
+            self.drop_settled_scopes()?;
         }
         if page.rows.iter().any(|rows| rows.kind == Some(EntityKind::Conflict)) || !page.gone.is_empty() {
             self.load_conflicts()?;

@@ -113,6 +113,21 @@ impl Cache {
         Ok(())
     }
 
+    /// Moves the marks back: what the outbox has after a position counts as never seen.
+    pub(super) fn forget_after(&mut self, position: u64) {
+        (self.applied, self.acked) = (self.applied.min(position), self.acked.min(position));
+    }
+
+    /// Commits the open transaction so that no loss of power undoes it.
+    pub(super) fn commit_durably(&mut self) -> Result<()> {
+        // Not possible inside the transaction: the commit before ends what is open, the one after is synced with it.
+        self.commit()?;
+        execute(&self.conn, "PRAGMA synchronous = FULL")?;
+        let outcome = self.begin().and_then(|()| self.commit());
+        execute(&self.conn, "PRAGMA synchronous = NORMAL")?;
+        outcome
+    }
+
     /// Commits the open transaction together with the marks.
     pub(super) fn commit(&mut self) -> Result<()> {
         if self.in_transaction {

@@ -22,8 +22,12 @@ impl Store {
             if from > inner.outbox.acked {
                 return Ok(());
             }
+            // The cache first: after a crash in between, the answers are taken into it again. It may have dropped the
+            // rows meanwhile, with a scope, so that the changes are laid over it as if it had never seen them.
+            inner.cache.begin()?;
+            inner.cache.forget_after(from - 1);
+            inner.cache.commit()?;
             inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
-            inner.cache.acked = inner.cache.acked.min(inner.outbox.acked);
             inner.overlay = Overlay::load(&inner.outbox)?;
             inner.repair().map(|_| ())
         })?;

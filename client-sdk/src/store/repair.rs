@@ -55,15 +55,17 @@ impl Inner {
 
     fn repair_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
-        let mut seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
+        let known_seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
+        let mut seq = known_seq;
         let is_gone = base.as_ref().is_some_and(|base| base.is_gone);
         let mut row = base.map(|base| base.row);
         let confirmed = |head: &&Head| head.state == ChangeState::Confirmed && head.position > self.cache.acked;
         for head in heads.iter().filter(confirmed) {
-            // A version that came from the server already holds what was confirmed before it.
-            if head.seq as i64 > seq {
+            // A version that came from the server already holds what was confirmed up to it. Several changes of one
+            // push have one number.
+            if head.seq as i64 > known_seq {
                 row = laid_over(row, &self.outbox.mutation(head.position)?);
-                seq = head.seq as i64;
+                seq = seq.max(head.seq as i64);
             }
         }
         match row {

@@ -9,7 +9,7 @@ use sync_protocol::mutation::ChainHash;
 use sync_protocol::wire::Scopes;
 use uuid::Uuid;
 
-use super::cache::UNCONFIRMED;
+use super::cache::{LOCAL_ONLY, UNCONFIRMED};
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
 
@@ -105,9 +105,8 @@ impl Inner {
             self.cache.run("DELETE FROM _scope WHERE id = ?1", [scope.as_bytes()])?;
             self.drop_scope(*scope)?;
         }
-        if !left.is_empty() {
-            self.load_conflicts()?;
-        }
+        self.drop_foreign_scopes()?;
+        self.load_conflicts()?;
         Ok(held != granted)
     }
 
@@ -185,6 +184,47 @@ impl Inner {
             let ids = self.ids(&sql, [])?;
             self.drop_rows(*kind, &ids)?;
         }
+        self.drop_unconfirmed_bases()?;
+        self.drop_foreign_scopes()?;
         self.load_conflicts()
+    }
+
+    /// Forgets server's versions that did not come again: what lies over them stands alone.
+    fn drop_unconfirmed_bases(&mut self) -> Result<()> {
+        for key in self.overlay.keys() {
+            if self.cache.base(key)?.is_some_and(|base| base.seq <= 0) {
+                self.cache.drop_base(key)?;
+                match self.lay_over(key, None)? {
+                    Some(row) => self.cache.show(key.0, LOCAL_ONLY, &row)?,
+                    None => self.cache.hide(key)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops rows of scopes that the device does not hold, whatever it knows of the scopes that it held. Rows with
+    /// unsettled changes stay until these are settled.
+    fn drop_foreign_scopes(&mut self) -> Result<()> {
+        let mut is_leaving = false;
+        for kind in EntityKind::ALL {
+            let def = kind.def();
+            let Some(column) = def.scope_column() else { continue };
+            let sql = format!("SELECT id FROM \"{}\" WHERE \"{column}\" NOT IN (SELECT id FROM _scope)", def.name);
+            let ids = self.ids(&sql, [])?;
+            is_leaving |= ids.iter().any(|id| self.overlay.contains((*kind, *id)));
+            self.drop_rows(*kind, &ids)?;
+        }
+        if is_leaving {
+            meta::set(&self.cache.conn, "is_leaving", true)
+        } else {
+            meta::remove(&self.cache.conn, "is_leaving")
+        }
+    }
+
+    /// Drops rows that only waited for their changes to be settled.
+    pub(super) fn drop_settled_scopes(&mut self) -> Result<()> {
+        let is_leaving = meta::get::<bool>(&self.cache.conn, "is_leaving")?.unwrap_or(false);
+        if is_leaving { self.drop_foreign_scopes() } else { Ok(()) }
     }
 }

@@ -19,7 +19,7 @@ use super::policy::{self, Action};
 use super::traces;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
-use crate::store::mutations::{HeldMutation, Outbox};
+use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
 
 mod approval;
 mod late;
@@ -203,6 +203,9 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
     for group in groups(&batch.mutations) {
         decider.decide_group(group, &mut results);
     }
+    if !released.is_empty() {
+        decider.note_changes(&results);
+    }
     decider.release_all(released);
     decider.finish(results)
 }
@@ -214,6 +217,25 @@ fn groups(mutations: &[Incoming]) -> impl Iterator<Item = &[Incoming]> {
 }
 
 impl Decider<'_> {
+    /// Notes what the batch changed, as the log will: the authors of held work have not seen it.
+    fn note_changes(&mut self, results: &[MutationResult]) {
+        let effective = |outcome| matches!(outcome, Outcome::Applied | Outcome::Merged | Outcome::Conflict);
+        let pairs = self.batch.mutations.iter().zip(results).filter(|(_, result)| effective(result.outcome));
+        let patches = pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()).filter(|m| m.op == Op::Patch);
+        for mutation in patches {
+            let fields = mutation.patch.iter().filter_map(|(at, _)| mutation.kind.def().fields.get(*at));
+            let change = FieldChange {
+                row_id: mutation.row_id,
+                seq: u64::MAX,
+                fields: fields.map(|field| field.name.to_owned()).collect(),
+                device: (!self.batch.is_office()).then_some(self.batch.outbox.device),
+                actor: Some(mutation.author.0),
+                is_verbatim: true,
+            };
+            self.loaded.changes.entry((mutation.kind, mutation.row_id)).or_default().push(change);
+        }
+    }
+
     /// Decides mutations that take effect together or not at all.
     fn decide_group(&mut self, group: &[Incoming], results: &mut Vec<MutationResult>) {
         let saved = (group.len() > 1).then(|| self.save());

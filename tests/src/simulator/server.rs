@@ -30,6 +30,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::bug::Bug;
+
 pub use memory::{CrashAt, Meanwhile, MemoryStore};
 pub use state::{Seal, State, Touch};
 
@@ -74,6 +76,7 @@ pub struct SimServer {
     limits: FrameLimits,
     page_rows: usize,
     desk: Arc<Desk<MemoryStore>>,
+    bug: Option<Bug>,
 }
 
 impl SimServer {
@@ -90,7 +93,14 @@ impl SimServer {
     fn on(store: MemoryStore, world: SharedWorld, page_rows: usize) -> Self {
         let desk = desk(&store, &world, page_rows);
         let limits = FrameLimits { max_frame_bytes: 1 << 20, max_mutations: 2_000, max_bytes: 16 << 20 };
-        Self { store, world, limits, page_rows, desk }
+        Self { store, world, limits, page_rows, desk, bug: None }
+    }
+
+    /// Plants a mistake.
+    pub fn plant(&mut self, bug: Option<Bug>) {
+        self.bug = bug;
+        self.store.plant(bug);
+        self.restart();
     }
 
     /// Returns the store, to look into it.
@@ -108,6 +118,9 @@ impl SimServer {
             return Response::Refused(403, "FORBIDDEN".to_owned());
         }
         self.store.begin(during.crash, during.meanwhile);
+        if let Some(push) = request.pushes.first().filter(|_| self.bug == Some(Bug::RetryWithoutDedupe)) {
+            self.store.forget((push.first_no.saturating_sub(1), push.prev_hash));
+        }
         let (frames, mut received) = mpsc::channel(FRAMES);
         let caller = Caller { programme: sender.programme, user: sender.user, session: Uuid::nil() };
         let answer = self.desk.clone().answer(caller, request, frames);

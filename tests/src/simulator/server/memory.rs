@@ -17,6 +17,7 @@ use sync_protocol::rows::VersionedRow;
 use sync_protocol::time::Date;
 use uuid::Uuid;
 
+use super::super::bug::Bug;
 use super::state::{Kept, OutboxKey, Seal, State, Touch, outbox_key};
 
 type Answer<T> = Result<T, StoreError>;
@@ -38,6 +39,7 @@ pub type Meanwhile = Box<dyn FnOnce() + Send>;
 pub struct MemoryStore {
     state: Arc<Mutex<Arc<State>>>,
     process: Arc<Mutex<Process>>,
+    bug: Option<Bug>,
 }
 
 /// How far a process is with its request.
@@ -48,6 +50,8 @@ struct Process {
     calls: u32,
     commits: u32,
     snapshots: u32,
+    /// Under a planted mistake: where the push that comes says that it goes on.
+    continues: Option<(u64, ChainHash)>,
     /// Runs before the n-th snapshot of the request is opened.
     meanwhile: Option<(u32, Meanwhile)>,
 }
@@ -55,7 +59,17 @@ struct Process {
 impl MemoryStore {
     /// Returns the same database as another process sees it.
     pub fn beside(&self) -> Self {
-        Self { state: self.state.clone(), process: Arc::default() }
+        Self { state: self.state.clone(), process: Arc::default(), bug: self.bug }
+    }
+
+    /// Plants a mistake.
+    pub(super) fn plant(&mut self, bug: Option<Bug>) {
+        self.bug = bug;
+    }
+
+    /// Tells the planted mistake where the push that comes goes on.
+    pub(super) fn forget(&self, continues: (u64, ChainHash)) {
+        lock(&self.process).continues = Some(continues);
     }
 
     /// Returns the state as it is.
@@ -193,7 +207,9 @@ impl MemoryTx {
 impl WriteTx for MemoryTx {
     async fn lock_outbox(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {
         self.store.call().await;
-        Ok(self.state.outboxes.get(&outbox_key(outbox)).copied().unwrap_or((0, ChainHash::START)))
+        let known = self.state.outboxes.get(&outbox_key(outbox)).copied().unwrap_or((0, ChainHash::START));
+        let forgotten = lock(&self.store.process).continues.take();
+        Ok(forgotten.filter(|forgotten| forgotten.0 < known.0).unwrap_or(known))
     }
 
     async fn advance_outbox(&mut self, outbox: &Outbox, no: u64, hash: ChainHash) -> Answer<()> {
@@ -264,6 +280,9 @@ impl WriteTx for MemoryTx {
         bases: &[(Uuid, u64)],
     ) -> Answer<Vec<FieldChange>> {
         self.store.call().await;
+        if self.store.bug == Some(Bug::LastWriterByClock) {
+            return Ok(Vec::new());
+        }
         let changes = bases.iter().flat_map(|(id, base)| self.state.changes_since((programme, kind, *id), *base));
         let mut changes: Vec<FieldChange> = changes.collect();
         changes.sort_by_key(|change| change.seq);
@@ -386,7 +405,11 @@ impl WriteTx for MemoryTx {
         let Self { state, store, programme, seal, work } = self;
         // The only copy but the store's, where nobody reads meanwhile: the change is made in place.
         drop(state);
-        store.change(|state| work.apply(state, programme, seal));
+        let by_clock = store.bug == Some(Bug::LastWriterByClock);
+        store.change(|state| {
+            let work = if by_clock { work.latest_by_clock(state) } else { work };
+            work.apply(state, programme, seal);
+        });
         store.committed().await;
         Ok(())
     }
@@ -398,11 +421,27 @@ impl WriteTx for MemoryTx {
 }
 
 impl Work {
+    /// The planted mistake: of two changes of a row, the one with the later wall clock stays.
+    fn latest_by_clock(mut self, state: &State) -> Self {
+        let clock_of = |kind: u16, row: Uuid| {
+            let earlier = state.mutations.values().map(|kept| &kept.record);
+            let same = earlier.filter(|record| (record.kind, record.row_id) == (kind, row));
+            same.map(|record| record.captured_at).max()
+        };
+        let is_older = |record: &&(OutboxKey, MutationRecord)| {
+            clock_of(record.1.kind, record.1.row_id).is_some_and(|latest| latest > record.1.captured_at)
+        };
+        let older: Vec<Uuid> = self.records.iter().filter(is_older).map(|(_, record)| record.row_id).collect();
+        self.touches.retain(|touch| !matches!(touch, Touch::Put(_, row) if older.contains(&row.id)));
+        self
+    }
+
     fn apply(self, state: &mut State, programme: Uuid, seal: Seal) {
         state.commit(programme, self.touches, seal);
         state.outboxes.extend(self.outboxes);
         for (outbox, record) in self.records {
-            state.mutations.insert((outbox, record.no), Kept { record, applied_seq: None });
+            let times = state.mutations.get(&(outbox, record.no)).map_or(0, |kept| kept.times) + 1;
+            state.mutations.insert((outbox, record.no), Kept { record, applied_seq: None, times });
         }
         for (outbox, no, outcome, result, seq) in self.settled {
             if let Some(kept) = state.mutations.get_mut(&(outbox, no)) {
@@ -435,6 +474,9 @@ impl LogSnapshot for MemorySnapshot {
         self.store.call().await;
         let all = lanes.iter().flat_map(|lane| self.state.entries(self.programme, *lane, held, own));
         let mut entries: Vec<Entry> = all.collect();
+        if self.store.bug == Some(Bug::ReadUnscoped) {
+            entries.extend(self.unscoped(lanes, held, own));
+        }
         entries.sort_by_key(|entry| entry.position);
         entries.truncate(limit);
         Ok(entries)
@@ -466,11 +508,28 @@ impl LogSnapshot for MemorySnapshot {
 
     async fn viewer(&mut self, programme: Uuid, user: Uuid) -> Answer<Option<Viewer>> {
         self.store.call().await;
-        Ok(viewer_of(&self.state, programme, user))
+        let mut viewer = viewer_of(&self.state, programme, user);
+        if self.store.bug == Some(Bug::MissingLeave) {
+            let grants = viewer.iter_mut().flat_map(|viewer| &mut viewer.grants);
+            grants.for_each(|grant| grant.valid_until_at = None);
+        }
+        Ok(viewer)
     }
 
     async fn close(self) -> Answer<()> {
         Ok(())
+    }
+}
+
+impl MemorySnapshot {
+    /// The planted mistake: the rows of other scopes pass as rows of one that is held.
+    fn unscoped(&self, lanes: &[(Uuid, Position)], held: &[Uuid], own: Option<Own>) -> Vec<Entry> {
+        let Some((passes_as, after)) = lanes.last().copied() else { return Vec::new() };
+        let others: std::collections::BTreeSet<Uuid> =
+            self.state.places.iter().filter(|(key, _)| key.0 == self.programme).map(|(_, place)| place.scope).collect();
+        let others = others.into_iter().filter(|scope| !held.contains(scope));
+        let entries = others.flat_map(|scope| self.state.entries(self.programme, (scope, after), held, own));
+        entries.map(|entry| Entry { scope_id: passes_as, ..entry }).collect()
     }
 }
 

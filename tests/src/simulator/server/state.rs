@@ -11,6 +11,8 @@ use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::GoneReason;
 use uuid::Uuid;
 
+mod planted;
+
 /// A row of a programme.
 pub type Key = (Uuid, EntityKind, Uuid);
 /// An outbox as a key: programme, device, incarnation.
@@ -91,6 +93,8 @@ pub struct Kept {
     pub record: MutationRecord,
     /// The commit that applied it, when it was not the one of its push.
     pub applied_seq: Option<u64>,
+    /// How often it was kept: more than once is a mistake that Postgres would refuse.
+    pub times: u32,
 }
 
 /// What a transaction does to one row.

@@ -1,0 +1,69 @@
+//! Plays histories of the simulator.
+//!
+//! `simulate --histories 10000 --seed 1` plays ten thousand; `simulate --histories 1 --seed 7 --trace` shows one.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use tests::simulator::bug::Bug;
+use tests::simulator::history::Options;
+use tests::simulator::run::{Runs, play_seed, report, run};
+
+/// Plays histories of phones, people, a network and a server, all from one seed each.
+#[derive(Parser)]
+struct Args {
+    /// How many histories, of consecutive seeds.
+    #[arg(long, default_value_t = 1_000)]
+    histories: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Plants a mistake, which must be found.
+    #[arg(long)]
+    bug: Option<Bug>,
+    /// How many histories are played at a time.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Prints the trace of the first history.
+    #[arg(long)]
+    trace: bool,
+    /// Stops after so many violations.
+    #[arg(long, default_value_t = 20)]
+    most_violations: u64,
+    /// Plays each history a second time with clocks that are right: both must end in the same state.
+    #[arg(long)]
+    clock_pairs: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.trace {
+        let outcome = play_seed(args.seed, Options { bug: args.bug, keeps_trace: true, ..Options::default() });
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+        println!("trace {:016x}", outcome.trace_hash);
+    }
+    let started = Instant::now();
+    let most_violations = if args.bug.is_some() { 1 } else { args.most_violations };
+    let runs = Runs {
+        seed: args.seed,
+        histories: args.histories,
+        threads: args.threads,
+        bug: args.bug,
+        most_violations,
+        clock_pairs: args.clock_pairs,
+    };
+    let (played, failures) = run(&runs, |done| {
+        if done % 500 == 0 {
+            eprintln!("{done} of {} after {:.0} s", args.histories, started.elapsed().as_secs_f64());
+        }
+    });
+    for failure in &failures {
+        println!("seed {}: {}", failure.seed, failure.outcome.violations[0]);
+    }
+    if let Some(first) = failures.first() {
+        print!("{}", report(first, args.bug));
+    }
+    println!("{played} histories, {} violations, {:.1} s", failures.len(), started.elapsed().as_secs_f64());
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

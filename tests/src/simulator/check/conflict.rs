@@ -1,0 +1,65 @@
+//! No silent overwrite: a value that someone wrote is the one that is shown, or someone who had seen it wrote another
+//! one, or it stands in a conflict row. Who had seen what, only the history knows.
+
+use std::collections::BTreeSet;
+
+use sync_protocol::entity::EntityKind;
+use sync_protocol::value::Value;
+
+use super::super::deed::Place;
+use super::super::history::History;
+use super::Violation;
+use super::loss::Fates;
+
+pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
+    let rows: Vec<_> =
+        (0..history.plan.cast.programmes.len()).map(|programme| history.server.all_rows(programme)).collect();
+    let conflicts: Vec<_> = (0..rows.len()).flat_map(|programme| values_in_conflicts(history, programme)).collect();
+    let conflicts: BTreeSet<(String, uuid::Uuid, String, String)> = conflicts.into_iter().collect();
+    for ((kind, row, at), writers) in history.deeds.fields() {
+        let effective: Vec<usize> = writers.iter().copied().filter(|deed| took_effect(history, fates, *deed)).collect();
+        let Some(programme) = effective.first().and_then(|deed| history.deeds.get(*deed)).map(|deed| deed.programme)
+        else {
+            continue;
+        };
+        // What was voided needs no value.
+        let Some((shown, _)) = rows[programme].get(&(*kind, *row)) else { continue };
+        for deed in &effective {
+            let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
+            let is_known = |other: &usize| other != deed && history.deeds.known(*other, *at).contains(deed);
+            if shown.values[*at] == *value || effective.iter().any(is_known) {
+                continue;
+            }
+            let field = kind.def().fields[*at].name;
+            let key = (kind.def().name.to_owned(), *row, field.to_owned(), value.to_json().to_string());
+            if !conflicts.contains(&key) {
+                let now = &shown.values[*at];
+                let what = format!("d{deed} set {}.{field} of {row} to {value:?}; it is {now:?}", kind.def().name);
+                found.push(Violation { invariant: "conflict", what });
+            }
+        }
+    }
+}
+
+fn took_effect(history: &History<'_>, fates: &Fates, deed: usize) -> bool {
+    match history.deeds.get(deed).map(|deed| deed.place) {
+        Some(Place::Office) => history.deeds.get(deed).is_some_and(|deed| !deed.is_withdrawn),
+        _ => fates.is_effective(deed),
+    }
+}
+
+/// Only texts of the simulator's own are certain to be written once.
+fn is_unique(value: &Value) -> bool {
+    value.as_text().is_some_and(|text| text.starts_with("cuvinte ") || text.starts_with("birou "))
+}
+
+fn values_in_conflicts(history: &History<'_>, programme: usize) -> Vec<(String, uuid::Uuid, String, String)> {
+    let def = EntityKind::Conflict.def();
+    let rows = history.server.rows(programme, EntityKind::Conflict).into_iter();
+    rows.flat_map(|(row, _)| {
+        let text = |name| row.get(def, name).as_text().unwrap_or_default().to_owned();
+        let subject = row.get(def, "subject_id").as_uuid().unwrap_or_default();
+        ["kept_value", "other_value"].map(|side| (text("subject_kind"), subject, text("field"), text(side)))
+    })
+    .collect()
+}

@@ -1,0 +1,117 @@
+//! No loss: what a person was told is kept is somewhere in the end, and where the person can see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::backend::Kept;
+use super::super::deed::Place;
+use super::super::foreign::Expected;
+use super::super::history::History;
+use super::super::plan::Step;
+use super::Violation;
+
+/// What became of each deed, as far as the server knows.
+#[derive(Debug)]
+pub(super) struct Fates {
+    /// The mutations that carried a deed out, mostly one.
+    pub(super) of: BTreeMap<usize, Vec<Kept>>,
+    /// Everything that the server keeps, by programme.
+    pub(super) kept: Vec<Vec<Kept>>,
+}
+
+impl Fates {
+    pub(super) fn read(history: &History<'_>) -> Self {
+        let programmes = history.plan.cast.programmes.len();
+        let kept: Vec<Vec<Kept>> = (0..programmes).map(|programme| history.server.kept(programme)).collect();
+        let mut of: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
+        for kept in kept.iter().flatten() {
+            let deed = kept.deed.or_else(|| history.deeds.creation(kept.kind?, kept.row));
+            if let Some(deed) = deed {
+                of.entry(deed).or_default().push(kept.clone());
+            }
+        }
+        Self { of, kept }
+    }
+
+    /// Returns whether a deed changed a row in the end.
+    pub(super) fn is_effective(&self, deed: usize) -> bool {
+        self.of.get(&deed).is_some_and(|kept| kept.iter().any(Kept::is_effective))
+    }
+}
+
+pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
+    let outboxes: Vec<Outbox> = (0..history.phones.len()).map(|at| Outbox::read(history, at)).collect();
+    let was_restored = history.plan.steps.iter().any(|planned| planned.step == Step::RestoreServer);
+    for (number, deed) in history.deeds.iter() {
+        let Place::Phone(phone) = deed.place else { continue };
+        if !deed.is_certain || deed.may_be_lost {
+            continue;
+        }
+        let outbox = &outboxes[phone];
+        let kept = fates.of.get(&number).map_or(&[][..], Vec::as_slice);
+        let problem = match kept.iter().map(|kept| kept.outcome).max_by_key(|outcome| "RHCMA".find(*outcome)) {
+            // What a restored server lost stands in the archive of a phone that may not bring it back.
+            None if outbox.is_barred && (outbox.pending.contains(&number) || was_restored) => None,
+            None if deed.is_withdrawn => None,
+            None if outbox.pending.contains(&number) => Some("still waits on the phone"),
+            None => Some("is nowhere"),
+            Some('R') if deed.is_withdrawn || outbox.rejected.contains(&number) || outbox.is_barred => None,
+            Some('R') => Some("was refused, and the phone does not show it"),
+            Some('H') if outbox.held.contains(&number) || outbox.rejected.contains(&number) || outbox.is_barred => None,
+            Some('H') => Some("is held, and the phone does not show it"),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            let (op, kind, row) = (deed.op, deed.kind.def().name, deed.row);
+            let what = format!("d{number} ({op:?} {kind} {row} on phone {phone}) {problem}");
+            found.push(Violation { invariant: "loss", what });
+        }
+    }
+    foreign(history, fates, found);
+}
+
+/// What another application sent had the one outcome that it must have.
+fn foreign(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
+    for (at, foreign) in &history.foreign {
+        let cast = history.plan.cast.phones[*at];
+        let may_differ = history.server.is_barred(cast.user) || history.plan.knobs.scope;
+        for (number, expected) in &foreign.expected {
+            let identity = (foreign.device, foreign.incarnation, *number);
+            let kept = fates.kept[cast.programme].iter().find(|kept| kept.identity == identity);
+            let is_right = match (kept.map(|kept| kept.outcome), expected) {
+                (Some('A' | 'M'), Expected::Applied) | (Some('H'), Expected::Held) => true,
+                (Some('R'), Expected::Rejected) => true,
+                _ => may_differ,
+            };
+            if !is_right {
+                let outcome = kept.map(|kept| kept.outcome);
+                let what = format!("number {number} of the other application became {outcome:?}, not {expected:?}");
+                found.push(Violation { invariant: "loss", what });
+            }
+        }
+    }
+}
+
+/// What the outbox of a phone shows to its person.
+struct Outbox {
+    pending: BTreeSet<usize>,
+    held: BTreeSet<usize>,
+    rejected: BTreeSet<usize>,
+    /// Whether the person may not sign in any more: then nothing leaves the phone.
+    is_barred: bool,
+}
+
+impl Outbox {
+    fn read(history: &History<'_>, at: usize) -> Self {
+        let is_barred = history.server.is_barred(history.plan.cast.phones[at].user);
+        let store = history.phones[at].as_ref().and_then(|phone| phone.store.as_ref());
+        let numbers = |changes: Option<Vec<client_sdk::store::Change>>| -> BTreeSet<usize> {
+            changes.into_iter().flatten().filter_map(|change| history.deeds.of(&change.mutation)).collect()
+        };
+        Self {
+            pending: numbers(store.and_then(|store| store.pending(u32::MAX).ok())),
+            held: numbers(store.and_then(|store| store.held(u32::MAX).ok())),
+            rejected: numbers(store.and_then(|store| store.rejected(u32::MAX).ok())),
+            is_barred,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What people did, and what they knew when they did it: the simulator's own book, against which the outcome is
+//! held. Nothing in it comes from the code under test but the rows that a screen showed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
+use uuid::Uuid;
+
+/// Where something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// On a phone, named by its place in the cast.
+    Phone(usize),
+    /// In the office.
+    Office,
+}
+
+/// One change that a person made and that was accepted where it was made.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    /// Where.
+    pub place: Place,
+    /// In which programme, by its place in the cast.
+    pub programme: usize,
+    /// Which kind of row.
+    pub kind: EntityKind,
+    /// Which row.
+    pub row: Uuid,
+    /// What was done to it.
+    pub op: Op,
+    /// The fields that were set.
+    pub fields: Vec<Edit>,
+    /// Deeds with the same group belong together.
+    pub group: Option<usize>,
+    /// When, truly.
+    pub at: Timestamp,
+    /// Whether the person was told that it is kept. A save that failed may have been kept all the same.
+    pub is_certain: bool,
+    /// Whether the only phone that had it was taken back to an older state.
+    pub may_be_lost: bool,
+    /// Whether the person gave it up or put another deed in its place.
+    pub is_withdrawn: bool,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {} {}", self.op, self.kind.def().name, self.row)?;
+        if self.op == Op::Patch {
+            for edit in &self.fields {
+                let over = edit.over.map_or(String::new(), |deed| format!(" over d{deed}"));
+                write!(f, " {}={}{over}", self.kind.def().fields[edit.at].name, edit.value.to_json())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field that a deed set.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Its position.
+    pub at: usize,
+    /// The new value.
+    pub value: Value,
+    /// The deed whose value the person saw and replaced; `None` for what was there at the start or was empty.
+    pub over: Option<usize>,
+}
+
+/// The book of deeds.
+#[derive(Debug, Default)]
+pub struct Deeds {
+    list: Vec<Deed>,
+    /// Who set a field of a row to what, in the order of the deeds.
+    writers: BTreeMap<(EntityKind, Uuid, usize), Vec<usize>>,
+    groups: usize,
+}
+
+impl Deeds {
+    /// Returns every deed.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Deed)> {
+        self.list.iter().enumerate()
+    }
+
+    /// Returns one deed.
+    pub fn get(&self, deed: usize) -> Option<&Deed> {
+        self.list.get(deed)
+    }
+
+    /// Returns the number that the next deed gets.
+    pub fn next(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns the number of a new group.
+    pub fn new_group(&mut self) -> usize {
+        self.groups += 1;
+        self.groups
+    }
+
+    /// Writes a deed down.
+    pub fn add(&mut self, deed: Deed) {
+        let number = self.list.len();
+        for edit in &deed.fields {
+            self.writers.entry((deed.kind, deed.row, edit.at)).or_default().push(number);
+        }
+        self.list.push(deed);
+    }
+
+    /// Returns the deeds that set a field of a row.
+    pub fn writers(&self, kind: EntityKind, row: Uuid, at: usize) -> &[usize] {
+        self.writers.get(&(kind, row, at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns every field of every row that was set by someone, with the deeds that did.
+    pub fn fields(&self) -> impl Iterator<Item = (&(EntityKind, Uuid, usize), &Vec<usize>)> {
+        self.writers.iter()
+    }
+
+    /// Returns the edits by which a person turned the row on the screen into another one.
+    pub fn edits(&self, kind: EntityKind, before: Option<&Row>, after: &Row) -> Vec<Edit> {
+        let old = |at: usize| before.map_or(&Value::Null, |before| &before.values[at]);
+        let changed = after.values.iter().enumerate().filter(|(at, value)| old(*at) != *value);
+        changed
+            .map(|(at, value)| Edit { at, value: value.clone(), over: self.author(kind, after.id, at, old(at)) })
+            .collect()
+    }
+
+    /// Returns the last deed that set a field to a value.
+    pub fn author(&self, kind: EntityKind, row: Uuid, at: usize, value: &Value) -> Option<usize> {
+        let wrote = |deed: &&usize| self.value_of(**deed, at) == Some(value);
+        self.writers(kind, row, at).iter().rev().find(wrote).copied()
+    }
+
+    /// Returns the deed that a mutation on a phone carries out: by its mark, or by the row that it creates.
+    pub fn of(&self, mutation: &Mutation) -> Option<usize> {
+        deed_of(mutation).or_else(|| self.creation(mutation.kind, mutation.row_id))
+    }
+
+    /// Returns the deed that created a row on a phone.
+    pub fn creation(&self, kind: EntityKind, row: Uuid) -> Option<usize> {
+        let created =
+            |deed: &Deed| (deed.kind, deed.row, deed.op) == (kind, row, Op::Put) && deed.place != Place::Office;
+        self.list.iter().position(created)
+    }
+
+    /// Returns what a deed set a field to.
+    pub fn value_of(&self, deed: usize, at: usize) -> Option<&Value> {
+        self.list.get(deed)?.fields.iter().find(|edit| edit.at == at).map(|edit| &edit.value)
+    }
+
+    /// Returns the deeds on a field that the author of a deed knew, the deed itself included.
+    pub fn known(&self, deed: usize, at: usize) -> BTreeSet<usize> {
+        let mut known = BTreeSet::new();
+        let mut next = Some(deed);
+        while let Some(deed) = next {
+            if !known.insert(deed) {
+                break;
+            }
+            next = self.list[deed].fields.iter().find(|edit| edit.at == at).and_then(|edit| edit.over);
+        }
+        known
+    }
+
+    /// Notes that a phone went back to an older state: what was done there after `since` may be gone.
+    pub fn forget_phone(&mut self, phone: usize, since: Timestamp) {
+        let lost = |deed: &&mut Deed| deed.place == Place::Phone(phone) && deed.at >= since;
+        self.list.iter_mut().filter(lost).for_each(|deed| deed.may_be_lost = true);
+    }
+
+    /// Notes that the server went back: what the office did since then is gone, and nobody has it.
+    pub fn forget_office(&mut self, since: Timestamp) {
+        let lost = |deed: &&mut Deed| deed.place == Place::Office && deed.at >= since;
+        self.list.iter_mut().filter(lost).for_each(|deed| deed.is_withdrawn = true);
+    }
+
+    /// Notes that a person gave up everything about a row that was refused.
+    pub fn withdraw(&mut self, deed: usize) {
+        if let Some(deed) = self.list.get_mut(deed) {
+            deed.is_withdrawn = true;
+        }
+    }
+}
+
+/// Returns the mark by which a deed is known wherever it goes.
+pub fn mark(deed: usize) -> String {
+    format!("d{deed}")
+}
+
+/// Returns the deed that a mutation carries out.
+pub fn deed_of(mutation: &Mutation) -> Option<usize> {
+    mutation.reason.as_deref()?.strip_prefix('d')?.parse().ok()
+}

@@ -1,0 +1,478 @@
+//! Plays a plan: faults first, then everything is mended and has to come together.
+
+mod faults;
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use client_sdk::sync::machine::Event;
+use sync_protocol::time::Timestamp;
+use tempfile::TempDir;
+
+use super::act::{self, Actor, Done};
+use super::backend::{Backend, Backup};
+use super::bug::Bug;
+use super::check::{self, Violation};
+use super::clock::{Clock, START, SimWorld};
+use super::deed::Deeds;
+use super::dice::Dice;
+use super::disk;
+use super::foreign::Foreign;
+use super::network::Network;
+use super::office;
+use super::phone::{Phone, Stop, Want};
+use super::plan::{Plan, Step};
+use super::promise::Promises;
+use super::queue::{Coming, Queue};
+use super::trace::Trace;
+
+const SECOND_MS: i64 = 1_000;
+/// How long a person looks at the phone after doing something.
+const AWAKE_MS: i64 = 120 * SECOND_MS;
+/// An application whose files failed starts its sync again after this.
+const RESUME_MS: i64 = 5 * SECOND_MS;
+/// After the faults, every outbox is empty within this time.
+pub const DRAIN_MS: i64 = 30 * SECOND_MS;
+/// How often phones are opened after the faults, so that all see what the others had.
+const ROUNDS: i64 = 4;
+
+/// How a history is played.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The mistake that is planted.
+    pub bug: Option<Bug>,
+    /// Whether the trace is kept to be read.
+    pub keeps_trace: bool,
+    /// Whether clocks are right whatever the plan says.
+    pub has_right_clocks: bool,
+}
+
+/// What came of a history.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What must not be, the first first.
+    pub violations: Vec<Violation>,
+    /// The hash of everything that happened.
+    pub trace_hash: u64,
+    /// The lines of the trace, if they were kept.
+    pub trace: Vec<String>,
+    /// What the server holds in the end, without what clocks say: equal for equal histories.
+    pub state: Vec<String>,
+}
+
+/// A history under way.
+pub struct History<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) phones: Vec<Option<Phone>>,
+    pub(super) foreign: BTreeMap<usize, Foreign>,
+    pub(super) server: Backend,
+    pub(super) deeds: Deeds,
+    pub(super) violations: Vec<Violation>,
+    pub(super) promises: Promises,
+    queue: Queue,
+    network: Network,
+    trace: Trace,
+    dice: Dice,
+    folder: TempDir,
+    folders: u32,
+    is_healed: bool,
+    expired: BTreeSet<usize>,
+    waiting: Vec<Waiting>,
+    server_backup: Option<(Timestamp, Backup)>,
+    phone_backups: BTreeMap<usize, (Timestamp, PathBuf)>,
+}
+
+struct Waiting {
+    phone: usize,
+    request: u64,
+    body: Bytes,
+    wait_ms: u32,
+    head: u64,
+}
+
+/// Plays a plan.
+pub fn play(plan: &Plan, options: Options) -> Outcome {
+    let mut history = History::new(plan, options);
+    history.run();
+    history.conclude()
+}
+
+impl<'p> History<'p> {
+    fn new(plan: &'p Plan, options: Options) -> Self {
+        let clock = Clock::new();
+        let phones = plan.cast.phones.len();
+        let world = SimWorld::new(&clock, Dice::named(plan.seed, 2));
+        Self {
+            plan,
+            options,
+            server: Backend::new(Arc::new(world), &plan.cast, plan.knobs.page_rows, options.bug),
+            clock,
+            phones: (0..phones).map(|_| None).collect(),
+            foreign: BTreeMap::new(),
+            deeds: Deeds::default(),
+            violations: Vec::new(),
+            promises: Promises::default(),
+            queue: Queue::default(),
+            network: Network::new(plan.knobs, Dice::named(plan.seed, 3), phones),
+            trace: Trace::new(options.keeps_trace),
+            dice: Dice::named(plan.seed, 4),
+            folder: disk::folder(),
+            folders: 0,
+            is_healed: false,
+            expired: BTreeSet::new(),
+            waiting: Vec::new(),
+            server_backup: None,
+            phone_backups: BTreeMap::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        for at in 0..self.plan.cast.phones.len() {
+            let is_copy = self.plan.steps.iter().any(|p| matches!(p.step, Step::ClonePhone { to, .. } if to == at));
+            if self.plan.cast.phones[at].is_foreign {
+                self.foreign.insert(at, Foreign::new(self.dice.bits()));
+            } else if !is_copy {
+                self.make_phone(at);
+            }
+        }
+        for (at, planned) in self.plan.steps.iter().enumerate() {
+            self.queue.push(START.0 + planned.at_ms, Coming::Step(at));
+        }
+        self.pass(START.0 + self.plan.end_ms());
+        self.heal();
+    }
+
+    /// Lets everything happen that comes until a time.
+    fn pass(&mut self, until_ms: i64) {
+        while self.violations.is_empty()
+            && let Some((at_ms, coming)) = self.queue.pop(until_ms)
+        {
+            self.clock.advance_to(Timestamp(at_ms));
+            self.happen(coming);
+        }
+        self.clock.advance_to(Timestamp(until_ms));
+    }
+
+    /// The second half: no fault any more, and a bounded time until everything has come together.
+    fn heal(&mut self) {
+        self.say(format_args!("everything is mended"));
+        self.is_healed = true;
+        self.network.heal();
+        self.server.crash_next = None;
+        self.expired.clear();
+        let now = self.now_ms();
+        for at in 0..self.phones.len() {
+            let Some(phone) = &mut self.phones[at] else { continue };
+            phone.crash_after = None;
+            phone.disk.heal();
+            if phone.store.is_none() {
+                self.queue.push(now, Coming::Start { phone: at });
+            }
+        }
+        for round in 0..ROUNDS {
+            for at in 0..self.phones.len() {
+                self.queue.push(now + round * DRAIN_MS + at as i64 * 50, Coming::Resume { phone: at });
+            }
+            self.pass(now + (round + 1) * DRAIN_MS - 1);
+            if round == 0 && self.violations.is_empty() {
+                check::drained(self);
+            }
+        }
+    }
+
+    fn conclude(mut self) -> Outcome {
+        if self.violations.is_empty() {
+            check::at_rest(&mut self);
+        }
+        let state = self.server.state_lines();
+        let state_hash = state.iter().fold(0u64, |hash, line| {
+            line.bytes().fold(hash.rotate_left(7), |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+        });
+        self.say(format_args!("the server holds {} rows, {state_hash:016x}", state.len()));
+        for at in 0..self.violations.len() {
+            let violation = self.violations[at].clone();
+            self.say(format_args!("VIOLATION {violation}"));
+        }
+        let trace_hash = self.trace.hash();
+        Outcome { violations: self.violations, trace_hash, trace: self.trace.into_lines(), state }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now().0
+    }
+
+    pub(super) fn say(&mut self, what: std::fmt::Arguments<'_>) {
+        let now = self.now();
+        self.trace.say(now, what);
+    }
+
+    fn happen(&mut self, coming: Coming) {
+        match coming {
+            Coming::Step(at) => self.step(at),
+            Coming::Arrival { phone, request, body, wait_ms } => self.arrive(phone, request, body, wait_ms),
+            Coming::WaitIsOver { phone, request } => self.wait_is_over(phone, request),
+            Coming::Part { phone, request, bytes } => self.part(phone, request, &bytes),
+            Coming::End { phone, request, event } => self.end(phone, request, event),
+            Coming::Timer { phone, timer } => {
+                let is_due = self.phone(phone).is_some_and(|phone| phone.timer == timer);
+                if is_due {
+                    self.let_handle(phone, Event::Timer);
+                }
+            }
+            Coming::Tokens { phone, request } => self.tokens(phone, request),
+            Coming::Start { phone } => self.start(phone),
+            Coming::Resume { phone } => self.wake(phone),
+            Coming::Sleep { phone, since } => self.sleep(phone, since),
+            Coming::DiskHeals { phone } => {
+                if let Some(phone) = &mut self.phones[phone] {
+                    phone.disk.heal();
+                }
+            }
+            Coming::SlowCommit { programme, number, salt } => {
+                let head = self.server.head(programme).seq;
+                self.office(programme, &mut Dice::new(salt), office::edit);
+                if let Some(number) = number.filter(|_| self.server.head(programme).seq > head) {
+                    self.server.number_as(programme, number);
+                }
+            }
+        }
+    }
+
+    fn phone(&mut self, at: usize) -> Option<&mut Phone> {
+        self.phones[at].as_mut().filter(|phone| phone.store.is_some())
+    }
+
+    fn new_folder(&mut self, at: usize) -> PathBuf {
+        self.folders += 1;
+        self.folder.path().join(format!("{at}-{}", self.folders))
+    }
+
+    fn make_phone(&mut self, at: usize) {
+        let folder = self.new_folder(at);
+        disk::prepare(&folder);
+        let world = SimWorld::new(&self.clock, Dice::named(self.plan.seed, 100 + at as u64));
+        let phone = Phone::new(self.plan.cast.phones[at], Arc::new(world), folder, self.options.bug);
+        self.phones[at] = Some(phone);
+        self.start(at);
+    }
+
+    fn start(&mut self, at: usize) {
+        let programme = self.plan.cast.programmes[self.plan.cast.phones[at].programme].id;
+        let Some(phone) = &mut self.phones[at] else { return };
+        if phone.store.is_some() {
+            return;
+        }
+        match phone.open(programme) {
+            Ok(()) => {
+                let report = phone.store().map(|store| *store.report());
+                self.say(format_args!("phone {at} starts, {:?}", report.ok()));
+                if self.is_healed {
+                    self.wake(at);
+                }
+            }
+            Err(error) => {
+                self.say(format_args!("phone {at} does not start: {error}"));
+                if self.is_healed {
+                    self.violate("open", format!("phone {at} does not start although nothing fails: {error}"));
+                } else {
+                    let at_ms = self.now_ms() + RESUME_MS;
+                    self.queue.push(at_ms, Coming::Start { phone: at });
+                }
+            }
+        }
+    }
+
+    pub(super) fn violate(&mut self, invariant: &'static str, what: String) {
+        self.violations.push(Violation { invariant, what });
+    }
+
+    fn step(&mut self, number: usize) {
+        let planned = &self.plan.steps[number];
+        let mut dice = Dice::new(planned.salt);
+        self.say(format_args!("step {number} {:?}", planned.step));
+        match planned.step {
+            Step::Record { phone } => self.record(phone, &mut dice, act::record),
+            Step::Settle { phone } => self.record(phone, &mut dice, act::settle),
+            Step::Wake { phone } => self.wake(phone),
+            Step::OfficeEdit { programme } => self.office(programme, &mut dice, office::edit),
+            Step::OfficeDecide { programme } => self.office(programme, &mut dice, office::decide),
+            Step::OfficeAssign { programme } => self.office(programme, &mut dice, office::assign),
+            Step::OfficeBar { programme } => self.office(programme, &mut dice, office::bar),
+            Step::OfficeSlowEdit { programme, for_ms } => {
+                let number = self.server.begin_slow(programme);
+                let at_ms = self.now_ms() + for_ms;
+                self.queue.push(at_ms, Coming::SlowCommit { programme, number, salt: planned.salt });
+            }
+            Step::Cut { phone, way, for_ms } => {
+                let until = self.now_ms() + for_ms;
+                self.network.cut(phone, way, until);
+            }
+            Step::CrashPhone { phone, after, loses_power, down_ms } => {
+                if let Some(phone) = self.phone(phone) {
+                    (phone.crash_after, phone.loses_power, phone.down_ms) = (Some(after), loses_power, down_ms);
+                }
+            }
+            Step::FailDisk { phone, is_full, after, calls } => {
+                let stays = calls > 1;
+                if let Some(phone) = self.phone(phone) {
+                    phone.disk.fail(is_full, after, stays);
+                }
+                let at_ms = self.now_ms() + i64::from(calls) * 10 * SECOND_MS;
+                self.queue.push(at_ms, Coming::DiskHeals { phone });
+            }
+            Step::CrashServer { is_after_commit } => self.server.crash_next = Some(is_after_commit),
+            Step::BackUpServer => self.server_backup = Some((self.now(), self.server.back_up())),
+            Step::RestoreServer => self.restore_server(),
+            Step::BackUpPhone { phone } => self.back_up_phone(phone),
+            Step::RestorePhone { phone } => self.restore_phone(phone),
+            Step::ClonePhone { from, to } => self.clone_phone(from, to),
+            Step::SetClock { phone, offset_ms } => {
+                let is_right = self.options.has_right_clocks;
+                if let Some(phone) = &mut self.phones[phone] {
+                    phone.world.set_offset_ms(if is_right { 0 } else { offset_ms });
+                }
+            }
+            Step::ExpireToken { phone } => drop(self.expired.insert(phone)),
+            Step::Poison { phone } => self.poison(phone, &mut dice),
+        }
+    }
+
+    fn record(
+        &mut self,
+        at: usize,
+        dice: &mut Dice,
+        act: fn(&client_sdk::store::Store, &mut Deeds, Actor, &mut Dice) -> Done,
+    ) {
+        let cast = self.plan.cast.phones[at];
+        let actor = Actor { phone: at, programme: cast.programme, user: cast.user, now: self.now() };
+        let Some(phone) = self.phones[at].as_mut().filter(|phone| phone.store.is_some()) else { return };
+        if phone.step().is_err() {
+            return self.crash(at);
+        }
+        let Ok(store) = phone.store() else { return };
+        let first = self.deeds.next();
+        let done = act(store, &mut self.deeds, actor, dice);
+        let deeds: Vec<String> = self.deeds.iter().skip(first).map(|(n, deed)| format!("d{n} {deed}")).collect();
+        self.say(format_args!("phone {at}: {done:?} {}", deeds.join(", ")));
+        self.stay_awake(at);
+        if matches!(done, Done::Recorded(_)) && cast.is_connected {
+            self.let_handle(at, Event::Recorded);
+        }
+    }
+
+    fn office(&mut self, programme: usize, dice: &mut Dice, act: office::Act) {
+        let now = self.now();
+        let what = act(&mut self.server, &mut self.deeds, &self.plan.cast, programme, now, dice);
+        self.say(format_args!("office {programme}: {what}"));
+        self.look_for_news();
+    }
+
+    /// Someone opens the application.
+    fn wake(&mut self, at: usize) {
+        self.stay_awake(at);
+        self.let_handle(at, Event::Wake);
+        if let Some(foreign) = self.foreign.get_mut(&at) {
+            let body = foreign.request(self.clock.now());
+            self.send(at, body, 0);
+        }
+    }
+
+    /// A connected application runs as long as someone looks at it.
+    fn stay_awake(&mut self, at: usize) {
+        let now = self.now_ms();
+        if let Some(phone) = self.phone(at).filter(|phone| phone.cast.is_connected) {
+            phone.awake += 1;
+            let since = phone.awake;
+            self.queue.push(now + AWAKE_MS, Coming::Sleep { phone: at, since });
+        }
+    }
+
+    fn sleep(&mut self, at: usize, since: u64) {
+        let is_healed = self.is_healed;
+        if self.phone(at).is_some_and(|phone| phone.awake == since) && !is_healed {
+            self.let_handle(at, Event::Cancel);
+        }
+    }
+
+    fn let_handle(&mut self, at: usize, event: Event) {
+        let Some(phone) = self.phone(at) else { return };
+        let outcome = phone.handle(event);
+        self.follow(at, outcome.map(Some));
+    }
+
+    /// Does what a phone wants, or what follows when it stopped.
+    fn follow(&mut self, at: usize, outcome: Result<Option<Option<Want>>, Stop>) {
+        let now = self.now_ms();
+        let (notice, request) = match self.phones[at].as_mut() {
+            Some(phone) => (phone.notice.take(), phone.request),
+            None => return,
+        };
+        if let Some(notice) = &notice {
+            self.say(format_args!("phone {at}: {notice:?}"));
+        }
+        match outcome {
+            Ok(None | Some(None)) => {}
+            Ok(Some(Some(Want::Send { body, wait_ms }))) => self.send(at, body.into(), wait_ms),
+            Ok(Some(Some(Want::Refresh))) => {
+                let after = self.dice.between(50, 3 * SECOND_MS);
+                self.queue.push(now + after, Coming::Tokens { phone: at, request });
+            }
+            Ok(Some(Some(Want::Timer { after_ms }))) => self.set_timer(at, after_ms),
+            Err(Stop::Crashed) => self.crash(at),
+            Err(Stop::Failed(error)) => {
+                self.say(format_args!("phone {at}: its files fail: {error}"));
+                self.check_failed(at, &error.to_string());
+                if let Some(phone) = self.phone(at) {
+                    phone.restart_sync();
+                }
+                self.queue.push(now + RESUME_MS, Coming::Resume { phone: at });
+            }
+        }
+    }
+
+    fn check_failed(&mut self, at: usize, error: &str) {
+        if self.is_healed {
+            self.violate("storage", format!("phone {at}: its files fail although nothing is wrong: {error}"));
+        }
+    }
+
+    /// A connected application tries again by itself; otherwise the person does, at the next look.
+    fn set_timer(&mut self, at: usize, after_ms: u64) {
+        let now = self.now_ms();
+        let is_healed = self.is_healed;
+        let Some(phone) = self.phone(at) else { return };
+        if phone.cast.is_connected {
+            phone.timer += 1;
+            let timer = phone.timer;
+            self.queue.push(now + after_ms as i64, Coming::Timer { phone: at, timer });
+            return;
+        }
+        if !phone.is_stuck() {
+            phone.restart_sync();
+        }
+        if is_healed {
+            self.queue.push(now + RESUME_MS.min(after_ms as i64), Coming::Resume { phone: at });
+        }
+    }
+
+    fn crash(&mut self, at: usize) {
+        let now = self.now_ms();
+        let folder = self.new_folder(at);
+        let seed = self.dice.bits();
+        let Some(phone) = &mut self.phones[at] else { return };
+        let (down_ms, loses_power) = (phone.down_ms, phone.loses_power);
+        phone.crash_after = None;
+        phone.stop(&folder, loses_power.then_some(seed)).expect("the folder can be copied");
+        self.say(format_args!("phone {at} stops{}", if loses_power { " and loses its power" } else { "" }));
+        self.queue.push(now + down_ms, Coming::Start { phone: at });
+    }
+}

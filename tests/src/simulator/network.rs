@@ -1,0 +1,143 @@
+//! The network of a history: what becomes of each message, drawn message by message.
+
+use bytes::Bytes;
+use client_sdk::sync::Failure;
+
+use super::dice::Dice;
+use super::knobs::Knobs;
+use super::plan::Way;
+
+const SECOND_MS: i64 = 1_000;
+/// When a phone learns that nobody answers, beyond what it lets the server wait.
+const TIMEOUT_MS: i64 = 15 * SECOND_MS;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub struct Sending {
+    /// When it arrives, if it does.
+    pub arrives_after_ms: Option<i64>,
+    /// When a copy of it arrives.
+    pub copy_after_ms: Option<i64>,
+    /// What the phone is told without the server, and when.
+    pub failure: Option<(i64, Failure)>,
+}
+
+/// A part of a reply on its way.
+#[derive(Debug)]
+pub struct Part {
+    /// When it arrives.
+    pub after_ms: i64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// What becomes of a reply.
+#[derive(Debug)]
+pub struct Reply {
+    /// The parts that arrive.
+    pub parts: Vec<Part>,
+    /// When it ends, and how: with a failure when it breaks off.
+    pub end: (i64, Option<Failure>),
+}
+
+/// The network.
+#[derive(Debug)]
+pub struct Network {
+    knobs: Knobs,
+    dice: Dice,
+    /// For each phone, which way does not work until when.
+    cuts: Vec<Vec<(Way, i64)>>,
+    is_healed: bool,
+}
+
+impl Network {
+    /// Returns a network with the faults of a history.
+    pub fn new(knobs: Knobs, dice: Dice, phones: usize) -> Self {
+        Self { knobs, dice, cuts: vec![Vec::new(); phones], is_healed: false }
+    }
+
+    /// Takes all faults away for good.
+    pub fn heal(&mut self) {
+        self.is_healed = true;
+        self.knobs = Knobs::default();
+    }
+
+    /// Cuts the network of a phone until a time.
+    pub fn cut(&mut self, phone: usize, way: Way, until_ms: i64) {
+        self.cuts[phone].push((way, until_ms));
+    }
+
+    fn is_cut(&self, phone: usize, way: Way, now_ms: i64) -> bool {
+        let is_cut = |cut: &(Way, i64)| cut.1 > now_ms && (cut.0 == way || cut.0 == Way::Both);
+        !self.is_healed && self.cuts[phone].iter().any(is_cut)
+    }
+
+    /// Draws what becomes of a request.
+    pub fn request(&mut self, phone: usize, now_ms: i64, wait_ms: u32) -> Sending {
+        let knobs = self.knobs;
+        let latency_ms = self.latency();
+        let lost = self.dice.per_mille(knobs.loss);
+        let is_lost = lost || self.is_cut(phone, Way::Up, now_ms);
+        let copy_after_ms = self.dice.per_mille(knobs.duplicates).then(|| self.copy_after());
+        let strange = self.dice.per_mille(knobs.portal);
+        let busy = self.dice.per_mille(knobs.busy);
+        let timeout = TIMEOUT_MS.max(2 * i64::from(wait_ms));
+        let failure = if strange {
+            Some((latency_ms, Failure::NotOurServer("text/html".to_owned())))
+        } else if busy {
+            Some((latency_ms, Failure::Busy { after_ms: self.dice.between(500, 20_000) as u64 }))
+        } else if is_lost {
+            Some((timeout, offline()))
+        } else {
+            None
+        };
+        let arrives_after_ms = failure.is_none().then_some(latency_ms);
+        let is_up = !self.is_cut(phone, Way::Up, now_ms) && !strange && !busy;
+        Sending { arrives_after_ms, copy_after_ms: copy_after_ms.filter(|_| is_up), failure }
+    }
+
+    /// Draws what becomes of a reply to a request that let the server wait for `wait_ms`.
+    pub fn reply(&mut self, phone: usize, now_ms: i64, wait_ms: u32, chunks: Vec<Bytes>, is_whole: bool) -> Reply {
+        let timeout = TIMEOUT_MS.max(2 * i64::from(wait_ms));
+        if self.dice.per_mille(self.knobs.loss) || self.is_cut(phone, Way::Down, now_ms) {
+            return Reply { parts: Vec::new(), end: (timeout, Some(offline())) };
+        }
+        let total: usize = chunks.iter().map(Bytes::len).sum();
+        let breaks_at = self.dice.per_mille(self.knobs.truncation).then(|| self.dice.below(total + 1));
+        let flips_at = self.dice.per_mille(self.knobs.flips).then(|| self.dice.below(total * 8));
+        let mut after_ms = self.latency();
+        let mut parts = Vec::new();
+        let mut seen = 0;
+        for chunk in chunks {
+            let mut bytes = chunk.to_vec();
+            if let Some(bit) = flips_at.filter(|bit| (seen * 8..(seen + bytes.len()) * 8).contains(bit)) {
+                bytes[bit / 8 - seen] ^= 1 << (bit % 8);
+            }
+            seen += bytes.len();
+            if let Some(at) = breaks_at.filter(|at| *at < seen) {
+                bytes.truncate(bytes.len().saturating_sub(seen - at));
+                parts.push(Part { after_ms, bytes: bytes.into() });
+                return Reply { parts, end: (after_ms + 1, Some(offline())) };
+            }
+            parts.push(Part { after_ms, bytes: bytes.into() });
+            after_ms += self.dice.between(0, 300);
+        }
+        Reply { parts, end: (after_ms + 1, (!is_whole).then(offline)) }
+    }
+
+    fn latency(&mut self) -> i64 {
+        if self.is_healed { self.dice.between(10, 200) } else { self.dice.between(10, 2_000 + self.knobs.reorder_ms) }
+    }
+
+    fn copy_after(&mut self) -> i64 {
+        if self.knobs.late_duplicates && self.dice.per_mille(300) {
+            self.dice.between(600 * SECOND_MS, 8 * 3_600 * SECOND_MS)
+        } else {
+            self.dice.between(10, 20 * SECOND_MS)
+        }
+    }
+}
+
+fn offline() -> Failure {
+    Failure::Offline("the connection broke".to_owned())
+}

@@ -1,0 +1,190 @@
+//! What people in the office do, drawn from what the server holds.
+
+use sync_protocol::code::*;
+use sync_protocol::entity::{Entity as _, EntityKind, Row, User, Visit};
+use sync_protocol::id::UserId;
+use sync_protocol::mutation::Op;
+use sync_protocol::patch::{self, Patch};
+use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
+use uuid::Uuid;
+
+use super::backend::Backend;
+use super::cast::{Cast, grant};
+use super::deed::{Deed, Deeds, Place, mark};
+use super::dice::Dice;
+
+/// An act of the office. Returns what was done, in words.
+pub type Act = fn(&mut Backend, &mut Deeds, &Cast, usize, Timestamp, &mut Dice) -> String;
+
+/// Someone corrects a row.
+pub fn edit(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let words = Value::Text(format!("birou {}", deeds.next()));
+    let choices = [
+        (EntityKind::Enterprise, "social_mission"),
+        (EntityKind::Enterprise, "representative_name"),
+        (EntityKind::Visit, "summary"),
+        (EntityKind::Visit, "purpose"),
+        (EntityKind::FollowUpAction, "text"),
+        (EntityKind::FollowUpAction, "status_note"),
+        (EntityKind::Employment, "contract_no"),
+    ];
+    let (kind, field) = choices[dice.below(choices.len())];
+    let Some((row, seq)) = pick(server, programme, kind, dice) else { return "nothing to edit".to_owned() };
+    let at = kind.def().position(field).unwrap_or_default();
+    let patch = vec![(at, words)];
+    change(server, deeds, cast, (programme, cast.programmes[programme].officer), now, kind, (&row, seq), patch)
+}
+
+/// Someone validates or returns a visit.
+pub fn decide(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let officer = cast.programmes[programme].officer;
+    let submitted = server.rows(programme, EntityKind::Visit);
+    let submitted: Vec<_> = submitted
+        .into_iter()
+        .filter(|(row, _)| row.get(Visit::DEF, "status").as_text() == Some(VisitStatus::Submitted.code()))
+        .collect();
+    let Some((row, seq)) = dice.pick(&submitted).cloned() else { return "nothing to decide".to_owned() };
+    let Ok(mut visit) = Visit::from_row(&row) else { return "an odd visit".to_owned() };
+    if dice.per_mille(500) {
+        visit.status = VisitStatus::Validated;
+        visit.validated_by = Some(UserId(officer));
+        visit.validated_at = Some(now);
+    } else {
+        visit.status = VisitStatus::Returned;
+        visit.return_reason = Some(format!("birou {}", deeds.next()));
+    }
+    let patch = patch::diff(&row, &visit.to_row());
+    change(server, deeds, cast, (programme, officer), now, EntityKind::Visit, (&row, seq), patch)
+}
+
+/// Someone gives an enterprise to a mentor, or takes it away.
+pub fn assign(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let people = &cast.programmes[programme];
+    let (Some(mentor), Some(enterprise)) = (dice.pick(&people.mentors), dice.pick(&people.enterprises)) else {
+        return "nobody to assign".to_owned();
+    };
+    let mut wanted = grant(*mentor, *enterprise);
+    let kind = EntityKind::ScopeGrant;
+    let known = server.rows(programme, kind).into_iter().find(|(row, _)| row.id == wanted.id.0);
+    match known {
+        None => {
+            wanted.valid_from_at = now;
+            let row = wanted.to_row();
+            create(server, deeds, cast, (programme, people.officer), now, kind, &row)
+        }
+        Some((row, seq)) => {
+            let until = kind.def().position("valid_until_at").unwrap_or_default();
+            let value = if row.values[until].is_null() { Value::Timestamp(now) } else { Value::Null };
+            let who = (programme, people.officer);
+            change(server, deeds, cast, who, now, kind, (&row, seq), vec![(until, value)])
+        }
+    }
+}
+
+/// Someone bars a mentor, or lets a barred one in again.
+pub fn bar(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let people = &cast.programmes[programme];
+    let Some(mentor) = dice.pick(&people.mentors) else { return "nobody to bar".to_owned() };
+    let found = server.rows(programme, EntityKind::User).into_iter().find(|(row, _)| row.id == *mentor);
+    let Some((row, seq)) = found else { return "nobody to bar".to_owned() };
+    let at = User::DEF.position("is_active").unwrap_or_default();
+    let patch = vec![(at, Value::Bool(row.values[at] == Value::Bool(false)))];
+    change(server, deeds, cast, (programme, people.admin), now, EntityKind::User, (&row, seq), patch)
+}
+
+fn pick(server: &Backend, programme: usize, kind: EntityKind, dice: &mut Dice) -> Option<(Row, u64)> {
+    dice.pick(&server.rows(programme, kind)).cloned()
+}
+
+fn create(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    who: (usize, Uuid),
+    now: Timestamp,
+    kind: EntityKind,
+    row: &Row,
+) -> String {
+    let reason = mark(deeds.next());
+    let outcome = server.edit(cast, who, (kind, row.id, Op::Put), patch::creation(row), 0, reason);
+    note(deeds, who, now, kind, None, row, outcome)
+}
+
+#[expect(clippy::too_many_arguments, reason = "an act has that many sides")]
+fn change(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    who: (usize, Uuid),
+    now: Timestamp,
+    kind: EntityKind,
+    (before, seq): (&Row, u64),
+    patch: Patch,
+) -> String {
+    let mut after = before.clone();
+    patch::apply(&mut after, &patch);
+    let reason = mark(deeds.next());
+    let outcome = server.edit(cast, who, (kind, before.id, Op::Patch), patch, seq, reason);
+    note(deeds, who, now, kind, Some(before), &after, outcome)
+}
+
+fn note(
+    deeds: &mut Deeds,
+    who: (usize, Uuid),
+    now: Timestamp,
+    kind: EntityKind,
+    before: Option<&Row>,
+    after: &Row,
+    outcome: Result<(), String>,
+) -> String {
+    let number = deeds.next();
+    match outcome {
+        Ok(()) => {
+            let deed = Deed {
+                place: Place::Office,
+                programme: who.0,
+                kind,
+                row: after.id,
+                op: if before.is_some() { Op::Patch } else { Op::Put },
+                fields: deeds.edits(kind, before, after),
+                group: None,
+                at: now,
+                is_certain: true,
+                may_be_lost: false,
+                is_withdrawn: false,
+            };
+            deeds.add(deed);
+            format!("d{number} changes {} {}", kind.def().name, after.id)
+        }
+        Err(refusal) => format!("{} {}: {refusal}", kind.def().name, after.id),
+    }
+}

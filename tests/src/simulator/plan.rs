@@ -1,0 +1,224 @@
+//! What will happen in a history, drawn from its seed before anything happens: acts of people and faults, each at
+//! its time. A part of a plan can be played as well as the whole, which is how a failure is made small.
+
+use super::cast::{Cast, PhoneCast};
+use super::dice::Dice;
+use super::knobs::Knobs;
+
+const SECOND_MS: i64 = 1_000;
+const HOUR_MS: i64 = 3_600 * SECOND_MS;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+
+/// A history to be played.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of everything.
+    pub seed: u64,
+    /// Who takes part.
+    pub cast: Cast,
+    /// Which faults occur.
+    pub knobs: Knobs,
+    /// What happens, in order.
+    pub steps: Vec<Planned>,
+}
+
+/// A step and its time.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Milliseconds after the start.
+    pub at_ms: i64,
+    /// The seed of what is random in the step itself.
+    pub salt: u64,
+    /// What happens.
+    pub step: Step,
+}
+
+/// Which direction of a network does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Requests are lost.
+    Up,
+    /// Replies are lost.
+    Down,
+    /// Both.
+    Both,
+}
+
+/// Something that happens. Phones and programmes are named by their place in the cast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A person records something.
+    Record { phone: usize },
+    /// A person deals with what was refused, or with a conflict.
+    Settle { phone: usize },
+    /// A person opens the application, which syncs.
+    Wake { phone: usize },
+    /// The office changes a row.
+    OfficeEdit { programme: usize },
+    /// The office changes a row in a transaction that stays open for a while.
+    OfficeSlowEdit { programme: usize, for_ms: i64 },
+    /// The office validates or returns a visit, or settles a conflict.
+    OfficeDecide { programme: usize },
+    /// The office gives an enterprise to someone, or takes it away.
+    OfficeAssign { programme: usize },
+    /// The office bars a person, or lets the person in again.
+    OfficeBar { programme: usize },
+    /// The network of a phone does not work for a while.
+    Cut { phone: usize, way: Way, for_ms: i64 },
+    /// A phone stops after so many steps of its work, and starts again later.
+    CrashPhone { phone: usize, after: u32, loses_power: bool, down_ms: i64 },
+    /// The disk of a phone fails after so many calls: once, or for a while.
+    FailDisk { phone: usize, is_full: bool, after: u32, calls: u32 },
+    /// The server stops during the request that comes next.
+    CrashServer { is_after_commit: bool },
+    /// A backup of the server is made.
+    BackUpServer,
+    /// The newest backup of the server takes the place of what there is.
+    RestoreServer,
+    /// A backup of a phone is made.
+    BackUpPhone { phone: usize },
+    /// The backup takes the place of what is on the phone.
+    RestorePhone { phone: usize },
+    /// A second phone starts as a copy of another one.
+    ClonePhone { from: usize, to: usize },
+    /// Someone sets the clock of a phone.
+    SetClock { phone: usize, offset_ms: i64 },
+    /// The tokens of a phone run out.
+    ExpireToken { phone: usize },
+    /// Another application records something that this server does not understand, or always refuses.
+    Poison { phone: usize },
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub fn draw(seed: u64) -> Self {
+        let mut dice = Dice::named(seed, 1);
+        let mut cast = Cast::draw(&mut dice);
+        let knobs = Knobs::draw(&mut dice);
+        let length = [50, 60, 80, 120, 200, 400][dice.below(6)] / if cast.phones.len() > 4 { 2 } else { 1 };
+        let people = cast.phones.len();
+        if knobs.poison > 0 {
+            let template = cast.phones[0];
+            cast.phones.push(PhoneCast { is_foreign: true, is_connected: false, ..template });
+        }
+        let mut drawing = Drawing { dice, knobs, people, at_ms: 0, steps: Vec::new() };
+        for _ in 0..length.max(50) {
+            drawing.step(&mut cast);
+        }
+        drawing.once(&mut cast);
+        let mut steps = drawing.steps;
+        steps.sort_by_key(|planned| planned.at_ms);
+        Self { seed, cast, knobs, steps }
+    }
+
+    /// Returns when the last step is taken.
+    pub fn end_ms(&self) -> i64 {
+        self.steps.last().map_or(0, |planned| planned.at_ms)
+    }
+}
+
+struct Drawing {
+    dice: Dice,
+    knobs: Knobs,
+    /// Phones that people record on.
+    people: usize,
+    at_ms: i64,
+    steps: Vec<Planned>,
+}
+
+impl Drawing {
+    fn push(&mut self, at_ms: i64, step: Step) {
+        let salt = self.dice.bits();
+        self.steps.push(Planned { at_ms, salt, step });
+    }
+
+    /// Adds the next step, an act or a fault.
+    fn step(&mut self, cast: &mut Cast) {
+        self.at_ms += match self.dice.below(20) {
+            0 => self.dice.between(HOUR_MS, 8 * HOUR_MS),
+            1..=8 => self.dice.between(50, 3 * SECOND_MS),
+            _ => self.dice.between(SECOND_MS, 120 * SECOND_MS),
+        };
+        let phone = self.dice.below(self.people);
+        let programme = self.dice.below(cast.programmes.len());
+        let step = match self.dice.below(100) {
+            0..=44 => Step::Record { phone },
+            45..=66 => Step::Wake { phone },
+            67..=70 => Step::Settle { phone },
+            71..=80 => Step::OfficeEdit { programme },
+            81..=84 => Step::OfficeDecide { programme },
+            85..=86 if self.knobs.scope => Step::OfficeAssign { programme },
+            87 if self.knobs.bars => Step::OfficeBar { programme },
+            _ => self.fault(phone, programme),
+        };
+        self.push(self.at_ms, step);
+    }
+
+    /// Returns a fault that this history has, or else an act.
+    fn fault(&mut self, phone: usize, programme: usize) -> Step {
+        let knobs = self.knobs;
+        let dice = &mut self.dice;
+        let crash_after = dice.between(0, 25) as u32;
+        match dice.below(8) {
+            0 | 1 if knobs.cuts => {
+                let way = [Way::Up, Way::Down, Way::Both][dice.below(3)];
+                Step::Cut { phone, way, for_ms: dice.between(SECOND_MS, 600 * SECOND_MS) }
+            }
+            2 if knobs.crashes || knobs.power => {
+                let loses_power = knobs.power && (!knobs.crashes || dice.per_mille(500));
+                Step::CrashPhone { phone, after: crash_after, loses_power, down_ms: dice.between(100, 300 * SECOND_MS) }
+            }
+            3 if knobs.server_crashes => Step::CrashServer { is_after_commit: dice.per_mille(500) },
+            4 if knobs.clock_jumps => Step::SetClock { phone, offset_ms: dice.between(-10 * YEAR_MS, 10 * YEAR_MS) },
+            5 if knobs.tokens => Step::ExpireToken { phone },
+            6 if knobs.slow_office => Step::OfficeSlowEdit { programme, for_ms: dice.between(100, 60 * SECOND_MS) },
+            7 if knobs.poison > 0 => Step::Poison { phone: self.people },
+            _ => Step::Wake { phone },
+        }
+    }
+
+    /// Adds what happens once in a history, if it does.
+    fn once(&mut self, cast: &mut Cast) {
+        let knobs = self.knobs;
+        let phone = self.dice.below(self.people);
+        let (early, late) = self.two_times();
+        if knobs.server_restore {
+            self.push(early, Step::BackUpServer);
+            self.push(late, Step::RestoreServer);
+        }
+        let (early, late) = self.two_times();
+        if knobs.phone_restore {
+            self.push(early, Step::BackUpPhone { phone });
+            self.push(late, Step::RestorePhone { phone });
+        }
+        if knobs.clone {
+            let to = cast.phones.len();
+            cast.phones.push(cast.phones[phone]);
+            self.push(early, Step::ClonePhone { from: phone, to });
+            for _ in 0..self.dice.between(2, 10) {
+                let at = self.dice.between(early, self.at_ms);
+                let step = if self.dice.per_mille(500) { Step::Record { phone: to } } else { Step::Wake { phone: to } };
+                self.push(at, step);
+            }
+        }
+        if knobs.disk {
+            for phone in 0..self.people {
+                let at = self.dice.between(0, self.at_ms);
+                let (after, calls) = (self.dice.between(1, 120) as u32, self.dice.between(1, 40) as u32);
+                let is_full = self.dice.per_mille(500);
+                self.push(at, Step::FailDisk { phone, is_full, after, calls });
+            }
+        }
+        if knobs.clocks {
+            for phone in 0..self.people {
+                let offset_ms = self.dice.between(-10 * YEAR_MS, 10 * YEAR_MS);
+                self.push(0, Step::SetClock { phone, offset_ms });
+            }
+        }
+    }
+
+    fn two_times(&mut self) -> (i64, i64) {
+        let (a, b) = (self.dice.between(0, self.at_ms), self.dice.between(0, self.at_ms));
+        (a.min(b), a.max(b))
+    }
+}

@@ -1,0 +1,56 @@
+//! Histories of the simulator with fixed seeds: those that must be clean, those that once were not, and one for each
+//! planted mistake, which must be found.
+
+use tests::simulator::bug::Bug;
+use tests::simulator::history::Options;
+use tests::simulator::run::{Runs, play_seed, report, run};
+
+/// Every seed that ever failed, one a line, with what it showed.
+const SEEDS: &str = include_str!("../simulator-seeds.txt");
+/// How many histories of consecutive seeds are played here; the `simulate` program plays as many as wanted.
+const HISTORIES: u64 = 6;
+
+fn runs(seed: u64, histories: u64, bug: Option<Bug>) -> Runs {
+    Runs { seed, histories, threads: 2, bug, most_violations: 1, clock_pairs: false }
+}
+
+#[test]
+fn histories_are_clean() {
+    let (played, failures) = run(&runs(1, HISTORIES, None), |_| {});
+    let first = failures.first().map(|failure| report(failure, None));
+    assert!(first.is_none(), "{}", first.unwrap_or_default());
+    assert_eq!(played, HISTORIES);
+}
+
+#[test]
+fn seeds_that_failed_once_are_clean() {
+    let seeds = SEEDS.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    for seed in seeds {
+        let outcome = play_seed(seed, Options::default());
+        assert!(outcome.violations.is_empty(), "seed {seed}: {}", outcome.violations[0]);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_history_again() {
+    for seed in [3, 5] {
+        let play = || play_seed(seed, Options { keeps_trace: true, ..Options::default() });
+        let (first, second) = (play(), play());
+        let differs = first.trace.iter().zip(&second.trace).find(|(a, b)| a != b);
+        assert!(differs.is_none(), "seed {seed}: {differs:?}");
+        assert_eq!(first.trace_hash, second.trace_hash, "seed {seed}");
+    }
+}
+
+/// Planted mistakes and a seed that finds each; `simulate --bug` plants any of them.
+const FOUND_BY: &[(Bug, u64)] = &[(Bug::DropOnReject, 1), (Bug::AckBeforeCommit, 2)];
+
+#[test]
+fn planted_mistakes_are_found() {
+    for (bug, seed) in FOUND_BY {
+        let outcome = play_seed(*seed, Options { bug: Some(*bug), ..Options::default() });
+        assert!(!outcome.violations.is_empty(), "{bug:?} was not found by seed {seed}");
+        let clean = play_seed(*seed, Options::default());
+        assert!(clean.violations.is_empty(), "seed {seed} fails without {bug:?} too: {}", clean.violations[0]);
+    }
+}
