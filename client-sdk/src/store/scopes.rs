@@ -10,6 +10,7 @@ use sync_protocol::wire::Scopes;
 use uuid::Uuid;
 
 use super::cache::{LOCAL_ONLY, UNCONFIRMED};
+use super::overlay::Layer;
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
 
@@ -189,10 +190,12 @@ impl Inner {
         self.load_conflicts()
     }
 
-    /// Forgets server's versions that did not come again: what lies over them stands alone.
+    /// Forgets server's versions of rows that were created here and did not come again: they are created anew, as
+    /// recorded. A row that was only changed here stays shown as it was, for the person to decide.
     fn drop_unconfirmed_bases(&mut self) -> Result<()> {
         for key in self.overlay.keys() {
-            if self.cache.base(key)?.is_some_and(|base| base.seq <= 0) {
+            let is_creation = self.overlay.layers(key).first().is_some_and(Layer::is_creation);
+            if is_creation && self.cache.base(key)?.is_some_and(|base| base.seq <= 0) {
                 self.cache.drop_base(key)?;
                 match self.lay_over(key, None)? {
                     Some(row) => self.cache.show(key.0, LOCAL_ONLY, &row)?,
@@ -206,6 +209,10 @@ impl Inner {
     /// Drops rows of scopes that the device does not hold, whatever it knows of the scopes that it held. Rows with
     /// unsettled changes stay until these are settled.
     fn drop_foreign_scopes(&mut self) -> Result<()> {
+        if self.scopes()?.is_empty() {
+            // Nothing was said of scopes yet.
+            return Ok(());
+        }
         let mut is_leaving = false;
         for kind in EntityKind::ALL {
             let def = kind.def();
