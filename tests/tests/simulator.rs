@@ -43,7 +43,18 @@ fn a_seed_gives_the_same_history_again() {
 }
 
 /// Planted mistakes and a seed that finds each; `simulate --bug` plants any of them.
-const FOUND_BY: &[(Bug, u64)] = &[(Bug::DropOnReject, 1), (Bug::AckBeforeCommit, 2)];
+const FOUND_BY: &[(Bug, u64)] = &[
+    (Bug::PlainSequence, 22),
+    (Bug::AckBeforeCommit, 2),
+    (Bug::PageWithoutCursor, 7),
+    (Bug::DropOnReject, 1),
+    (Bug::LastWriterByClock, 3),
+    (Bug::RetryWithoutDedupe, 1),
+    (Bug::MissingLeave, 6),
+    (Bug::StuckBackoff, 3),
+    (Bug::ReadUnscoped, 1),
+    (Bug::NoResend, 11),
+];
 
 #[test]
 fn planted_mistakes_are_found() {
