@@ -11,12 +11,16 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, load};
 use crate::ops::telemetry;
-use crate::store::migrate;
+use crate::restore;
+use crate::store::{Db, migrate};
+use crate::world::{SharedWorld, SystemWorld};
 pub use banner::Login;
 use database::Database;
 pub use demo::DemoOptions;
@@ -39,6 +43,8 @@ enum Command {
     Serve(ServeOptions),
     /// Bring the database to this version.
     Migrate,
+    /// Begin a new history after a restore that the server cannot notice; with the server stopped.
+    NewEpoch,
     /// Make a demo programme.
     Demo(DemoOptions),
     /// Print the settings in force.
@@ -79,12 +85,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let command = cli.command.unwrap_or_else(|| Command::Serve(ServeOptions::default()));
     let overrides: Vec<_> = match &command {
         Command::Serve(options) => options.listen.iter().map(|at| ("http.listen", at.to_string())).collect(),
-        Command::Migrate | Command::Demo(_) | Command::PrintConfig | Command::PrintSchema => Vec::new(),
+        _ => Vec::new(),
     };
     let config = load(cli.config.as_deref(), &overrides)?;
     match command {
         Command::Serve(_) => serve::run(config),
         Command::Migrate => run_migrate(&config),
+        Command::NewEpoch => run_new_epoch(&config),
         Command::Demo(options) => demo::run(config, &options),
         Command::PrintConfig => print(&config.to_toml()?),
         Command::PrintSchema => print(&schema::sdl()),
@@ -96,6 +103,27 @@ fn run_migrate(config: &Config) -> Result<(), Failure> {
     let database = Database::start(config)?;
     let migrated = runtime()?.block_on(database.prepare())?;
     print(&summary(&migrated))
+}
+
+fn run_new_epoch(config: &Config) -> Result<(), Failure> {
+    telemetry::start(&config.log)?;
+    let database = Database::start(config)?;
+    let begun = runtime()?.block_on(async {
+        database.prepare().await?;
+        let db = Db::new(&database.url(), 1, Duration::from_secs(10))?;
+        let world: SharedWorld = Arc::new(SystemWorld);
+        Ok::<_, Failure>(restore::begin_everywhere(&db, &world).await?)
+    })?;
+    let line = |found: &restore::Restored| {
+        let restore::Restored { programme, common_seq, resumed_seq } = found;
+        format!(
+            "Programme {programme}: common up to {common_seq}, goes on at {resumed_seq}. Devices bring back their work.\n"
+        )
+    };
+    match begun.as_slice() {
+        [] => print("No programme has a history yet.\n"),
+        begun => print(&begun.iter().map(line).collect::<String>()),
+    }
 }
 
 fn summary(migrated: &migrate::Migrated) -> String {

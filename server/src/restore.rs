@@ -55,6 +55,18 @@ pub struct Restored {
     pub resumed_seq: u64,
 }
 
+/// Begins a new history of every programme, for a restore that no mark shows. What is there now counts as common.
+pub async fn begin_everywhere(db: &Db, world: &SharedWorld) -> Result<Vec<Restored>, StoreError> {
+    let mut begun = Vec::new();
+    for (programme, head) in epochs::heads(db).await? {
+        let (common_seq, resumed_seq) = (head.seq, head.seq + JUMP);
+        if let Some(head) = epochs::begin(db, programme, &[], common_seq, resumed_seq, world.new_id()).await? {
+            begun.push(Restored { programme, common_seq, resumed_seq: head.seq });
+        }
+    }
+    Ok(begun)
+}
+
 /// Keeps the marks of one database.
 pub struct MarkKeeper {
     db: Db,

@@ -15,7 +15,7 @@ use sync_protocol::id::VisitId;
 use sync_protocol::wire::{History, Outcome};
 use tests::phone::assert_equal;
 use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, RADU, email};
-use tests::{Device, Phone, TestDb, TestServer, sample, state};
+use tests::{Device, Phone, ServerProcess, TestDb, TestServer, sample, state};
 
 /// The folder of the marks, which no restore reaches, and the server on a database.
 struct Site {
@@ -251,4 +251,29 @@ async fn a_database_that_only_went_on_keeps_its_history_and_damaged_marks_are_re
     std::fs::write(marks, b"not json").unwrap();
     let refused = MarkKeeper::open(&site.server.app, marks).err().unwrap().to_string();
     assert!(refused.contains("marks.json") && refused.contains("new-epoch"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_marks_an_operator_says_that_the_database_was_restored() {
+    let site = Site::new().await;
+    let mut ana = phone_of(&site, ANA).await;
+    let (site, backup) = site.back_up().await;
+    ana.move_to(site.server.address);
+    let lost = start_visit(&ana, 0);
+    ana.sync().await;
+    let acknowledged = mutations(&site.server.app.sync).await;
+    drop(site.server);
+    let mut command = ServerProcess::command(&["new-epoch"]);
+    command.env("DATABASE_URL", &backup.url);
+    let ended = tokio::task::spawn_blocking(move || ServerProcess::run(&mut command)).await.unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains(&PROGRAMME.to_string()), "{}", ended.stdout);
+    let server = TestServer::on(backup, Config::default(), Arc::new(SystemWorld));
+    let site = Site { folder: site.folder, server };
+    ana.move_to(site.server.address);
+    ana.sync().await;
+    assert_eq!(mutations(&site.server.app.sync).await, acknowledged);
+    let visits = format!("SELECT count(*) FROM visit WHERE id = '{lost}'");
+    assert_eq!(state::number(&site.server.app.office, &visits).await, 1);
+    assert_equal_sides(&site, &ana, ANA).await;
 }
