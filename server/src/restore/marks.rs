@@ -75,16 +75,19 @@ impl Mark {
         true
     }
 
+    /// Leaves out points whose neighbours are close enough to each other without them. The ends stay.
     fn thin(&mut self, now: Timestamp) {
-        let mut kept: Vec<Point> = Vec::new();
-        for point in self.points.drain(..).rev() {
-            let is_needed = kept.last().is_none_or(|next| next.at_ms - point.at_ms >= (now.0 - next.at_ms) / AGE_PARTS);
+        let points = std::mem::take(&mut self.points);
+        for (at, point) in points.iter().enumerate() {
+            let is_needed = self
+                .points
+                .last()
+                .zip(points.get(at + 1))
+                .is_none_or(|(before, after)| after.at_ms - before.at_ms > (now.0 - after.at_ms) / AGE_PARTS);
             if is_needed {
-                kept.push(point);
+                self.points.push(point.clone());
             }
         }
-        kept.reverse();
-        self.points = kept;
     }
 }
 
