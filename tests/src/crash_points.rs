@@ -16,7 +16,7 @@ use server::store::rows::StoredRow;
 use server::store::{StoreError, SyncStore, WriteTx};
 use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
 use server::world::{SharedWorld, SystemWorld};
-use sync_protocol::cursor::Cursor;
+use sync_protocol::cursor::{Cursor, Fork};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::time::Date;
@@ -117,6 +117,7 @@ steps! {
     existing(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;
     children(programme: Uuid, kind: EntityKind, field: &'static str, parents: &[Uuid]) -> Vec<Row>;
     changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)]) -> Vec<FieldChange>;
+    forks(programme: Uuid) -> Vec<Fork>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
     periods(programme: Uuid, from: Date, until: Date) -> Vec<Row>;

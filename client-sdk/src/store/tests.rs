@@ -366,6 +366,7 @@ fn a_lost_scope_is_dropped_except_for_pending_rows() {
 fn another_history_replaces_rows_and_keeps_what_is_pending() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
     let rows = vec![(100, finding(1, 9, "a")), (100, finding(2, 9, "b")), (100, finding(3, 9, "c"))];
     store.apply_page(&page(rows, Some(100))).unwrap();
     patch(&store, 3, "text", "mine");
