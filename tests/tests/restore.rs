@@ -147,9 +147,9 @@ async fn phones_bring_back_what_a_restored_server_lost_once_and_in_order() {
     assert_eq!(now.len(), acknowledged.len() + 1, "one was new, and nothing came twice");
     for (phone, user) in [(&ana, ANA), (&second, ANA), (&radu, RADU)] {
         phone.sync().await;
+        assert_equal_sides(&site, phone, user).await;
         phone.store().verify_soon().unwrap();
         assert_eq!(phone.sync().await.verified.map(|verified| verified.differing), Some(0));
-        assert_equal_sides(&site, phone, user).await;
     }
     let shown = ana.visits().get(before).unwrap().unwrap().data;
     assert_eq!(shown.gps_exception_reason.as_deref(), Some("a doua"), "the order of the numbers");

@@ -175,16 +175,16 @@ impl Inner {
     /// Brings the cache to the answers. Confirmed rows are right already and only get their version.
     pub(super) fn confirm(&mut self, heads: &[Head]) -> Result<()> {
         let mut mixed: HashMap<RowKey, Vec<Head>> = HashMap::new();
+        let has_bases = self.cache.has_bases()?;
         for head in heads {
-            if let [only] = self.overlay.layers(head.key)
+            if let [_] = self.overlay.layers(head.key)
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
             {
-                // A row that was created here has no older version of the server aside.
-                let is_creation = only.is_creation();
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
-                if !is_creation {
+                // Even a row that was created here may have an older version aside: a restored server lost it once.
+                if has_bases {
                     self.cache.drop_base(head.key)?;
                 }
             } else {

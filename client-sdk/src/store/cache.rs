@@ -239,6 +239,12 @@ impl Cache {
         self.run(SQL, (kind.number(), base.row.id.as_bytes(), base.is_gone, encoded))
     }
 
+    /// Returns whether the server's version of any row is kept aside: after recording new rows only, none is.
+    pub(super) fn has_bases(&self) -> Result<bool> {
+        let mut statement = self.prepare("SELECT EXISTS (SELECT 1 FROM _base)")?;
+        statement.query_row([], |row| row.get(0)).doing("read the cache")
+    }
+
     /// Forgets the server's version of a row.
     pub(super) fn drop_base(&self, key: RowKey) -> Result<()> {
         self.run("DELETE FROM _base WHERE kind = ?1 AND id = ?2", (key.0.number(), key.1.as_bytes()))
