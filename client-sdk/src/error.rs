@@ -67,6 +67,14 @@ pub enum Error {
         /// The newest version that is known here.
         known: u32,
     },
+    /// The file is damaged, although SQLite does not say so.
+    #[error("{file} is damaged: {what}")]
+    Damaged {
+        /// The name of the file.
+        file: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// Another process uses the folder.
     #[error("another process has opened {}", .0.display())]
     InUse(PathBuf),
@@ -136,8 +144,13 @@ impl Error {
     /// Returns whether the file that was worked on is damaged, in contrast to locked, full or unreadable.
     pub(crate) fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        let Self::Sqlite { source, .. } = self else { return false };
-        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Sqlite { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -223,6 +236,11 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let kind = kind_of(&error);
         let message = match (&error, kind) {
+            (Error::Damaged { .. }, _) => {
+                tracing::error!(%error, "storage is damaged");
+                "A file is damaged. Restart the application: it saves what can be read, and tells what it could not save."
+                    .to_owned()
+            }
             (Error::Sqlite { .. } | Error::Storage(_), _) => {
                 tracing::error!(%error, "storage failed");
                 "The device's storage failed. Free some space and restart the application.".to_owned()
@@ -262,6 +280,7 @@ fn kind_of(error: &Error) -> ApiErrorKind {
         Error::NewerFile { .. } | Error::Fault { .. } | Error::Malformed(_) => ApiErrorKind::NeedsUpdate,
         Error::StorageFull { .. } => ApiErrorKind::StorageFull,
         Error::Sqlite { .. }
+        | Error::Damaged { .. }
         | Error::File { .. }
         | Error::Key(KeyError::Lost(_))
         | Error::WrongKey { .. }

@@ -13,10 +13,13 @@ mod apply;
 mod ballast;
 mod cache;
 mod change;
+mod check;
 mod file;
 mod fold;
 mod held;
+mod journal;
 mod lock;
+mod mark;
 mod meta;
 mod migrate;
 mod open;
@@ -64,6 +67,7 @@ use crate::world::SharedWorld;
 
 use ballast::Ballast;
 use cache::Cache;
+use file::DbFile;
 use lock::FolderLock;
 use outbox::Outbox;
 use overlay::Overlay;
@@ -81,6 +85,7 @@ pub struct Store {
 struct Inner {
     outbox: Outbox,
     cache: Cache,
+    cache_file: DbFile,
     overlay: Overlay,
     /// Rows with a conflict that nobody has settled.
     in_conflict: HashSet<Uuid>,

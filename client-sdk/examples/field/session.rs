@@ -69,7 +69,11 @@ impl Session {
 
     fn tell_repairs(&self) {
         if let Some(salvaged) = self.client.open_report().salvaged {
-            eprintln!("{} {salvaged:?}", self.text(Key::Salvaged));
+            eprintln!("{}: {}", self.text(Key::Salvaged), salvaged.saved);
+            eprintln!("{}: {}", self.text(Key::Lost), salvaged.lost);
+            if salvaged.lost > 0 {
+                eprintln!("{}", self.text(Key::LostAdvice));
+            }
         }
     }
 }

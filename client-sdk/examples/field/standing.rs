@@ -25,6 +25,14 @@ pub(crate) fn status(session: &Session) -> Result<()> {
     line(Key::Conflicts, &status.sync.conflicts);
     let last = status.sync.last_complete_at.map(show::minute);
     line(Key::LastSync, &last.as_deref().unwrap_or(session.text(Key::Never)));
+    let salvaged = status.sync.salvaged;
+    if salvaged.saved + salvaged.lost > 0 {
+        line(Key::Salvaged, &salvaged.saved);
+        line(Key::Lost, &salvaged.lost);
+    }
+    if salvaged.lost > 0 {
+        say!("{}", session.text(Key::LostAdvice));
+    }
     let room = match status.room {
         Room::Plenty => Key::RoomPlenty,
         Room::Low => Key::RoomLow,

@@ -48,7 +48,9 @@ texts! {
     Watching "Rămâne sincronizat; Ctrl-C încheie." "Staying in sync; Ctrl-C ends it." "Resta sincronizzato; Ctrl-C termina."
     UpToDate "la zi" "up to date" "aggiornato"
     Waiting "fără legătură; se reia în" "no connection; again in" "nessuna connessione; riprova tra"
-    Salvaged "Un fișier era deteriorat; ce s-a putut citi a fost salvat. Spuneți biroului:" "A file was damaged; what could be read was saved. Tell the office:" "Un file era danneggiato; ciò che era leggibile è salvo. Avvisi l'ufficio:"
+    Salvaged "Un fișier era deteriorat. Modificări salvate din el" "A file was damaged. Changes saved from it" "Un file era danneggiato. Modifiche salvate"
+    Lost "Modificări care nu au putut fi salvate" "Changes that could not be saved" "Modifiche che non è stato possibile salvare"
+    LostAdvice "Verificați ultimele înregistrări, reluați ce lipsește și spuneți biroului." "Check your last records, record again what is missing, and tell the office." "Controlli le ultime registrazioni, registri di nuovo ciò che manca e avvisi l'ufficio."
     // Standing.
     Pending "De trimis" "To be sent" "Da inviare"
     Held "La birou, în așteptare" "Kept by the office" "In attesa in ufficio"

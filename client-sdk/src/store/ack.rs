@@ -51,6 +51,7 @@ impl Inner {
         let told = Told::of(result, &self.outbox, upto);
         self.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
         self.outbox.acked = upto;
+        self.outbox.note_reached();
         let heads = told.heads(&self.overlay, from, upto);
         self.outbox.stretches.extend(told.stretches);
         self.cache.begin()?;

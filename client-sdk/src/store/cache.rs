@@ -9,6 +9,7 @@ use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::rows::{self, VersionedRow};
 use uuid::Uuid;
 
+use super::file::DbFile;
 use super::outbox::{RowKey, execute};
 use super::tables::table;
 use super::value::{self, Bound};
@@ -80,6 +81,28 @@ pub(super) struct Base {
     pub(super) is_gone: bool,
 }
 
+/// Opens the cache; makes it anew when it is missing, damaged, or to `start_anew`. Also returns whether it is new, and
+/// whether rows may lack fields that are new here.
+pub(super) fn open(file: &DbFile, start_anew: bool) -> Result<(Cache, bool, bool)> {
+    let is_new = start_anew || !file.path().exists();
+    if start_anew {
+        file.delete()?;
+    }
+    let load = || {
+        file.refuse_torn_apart()?;
+        Cache::load(file.open_current(STEPS, |_| Ok(()))?)
+    };
+    match load() {
+        Ok((cache, grown)) => Ok((cache, is_new, grown)),
+        Err(error) if error.is_damage() => {
+            tracing::warn!(%error, "the cache is damaged; it is made anew");
+            file.delete()?;
+            load().map(|(cache, grown)| (cache, true, grown))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Cache {
     /// Makes missing tables and reads the marks. Also returns whether rows may lack fields that are new here.
     pub(super) fn load(conn: Connection) -> Result<(Self, bool)> {
@@ -90,6 +113,13 @@ impl Cache {
         let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, applied: 0, acked: 0 };
         cache.read_marks()?;
         Ok((cache, grown))
+    }
+
+    /// Lets go of a file that is about to be deleted: closing it later moves nothing, and deletes no journal of the
+    /// file that takes its name.
+    pub(super) fn give_up_file(&mut self) {
+        self.roll_back();
+        DbFile::move_journal_on_close(&self.conn, false);
     }
 
     /// Reads how far the cache has seen the outbox.

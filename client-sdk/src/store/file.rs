@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::StoreOptions;
+use super::{StoreOptions, journal, migrate};
 use crate::error::{Doing as _, Error, Result};
 use crate::key::{Key, KeyPurpose};
 
@@ -38,15 +38,21 @@ impl DbFile {
         Ok(Self { purpose, name, path, key, vfs: options.vfs.clone() })
     }
 
-    pub(super) fn name(&self) -> &'static str {
-        self.name
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the file, or makes it. A wrong key is noticed before the file is touched.
+    pub(super) fn wal_path(&self) -> PathBuf {
+        let [_, wal, _] = self.parts();
+        wal
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Opens the file, or makes it. A wrong key is noticed before the file is touched, and nothing of what is there is
+    /// moved before [`DbFile::configure`].
     pub(super) fn open(&self) -> Result<Connection> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(Error::OldSqlite(rusqlite::version()));
@@ -62,9 +68,29 @@ impl DbFile {
             None => Connection::open_with_flags(&self.path, flags),
         };
         let conn = conn.doing("open the file")?;
+        Self::move_journal_on_close(&conn, false);
         self.unlock(&conn)?;
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).doing("read the file")?;
         Ok(conn)
+    }
+
+    /// Opens the file and brings it to the newest version. What `check` refuses is left as it is, with its journal.
+    pub(super) fn open_current(&self, steps: &[&str], check: impl Fn(&Connection) -> Result<()>) -> Result<Connection> {
+        let mut conn = self.open()?;
+        migrate::refuse_newer(&conn, self.name, steps)?;
+        check(&conn)?;
+        self.configure(&conn)?;
+        migrate::migrate(&mut conn, steps)?;
+        Ok(conn)
+    }
+
+    /// Fails when the journal is damaged so that SQLite would mix older pages with newer ones.
+    pub(super) fn refuse_torn_apart(&self) -> Result<()> {
+        let what = || "its journal ends before what was moved out of it".to_owned();
+        match journal::is_torn_apart(&self.path, &self.wal_path()) {
+            true => Err(Error::Damaged { file: self.name, what: what() }),
+            false => Ok(()),
+        }
     }
 
     #[cfg(feature = "cipher")]
@@ -76,7 +102,8 @@ impl DbFile {
             // Writing into a string cannot fail.
             let _ = write!(statement, "{byte:02x}");
         }
-        statement.push_str("'\"");
+        // What the cipher would write to the standard error output comes back as an error anyway.
+        statement.push_str("'\"; PRAGMA cipher_log_level = NONE");
         conn.execute_batch(&statement).doing("unlock the file")
     }
 
@@ -133,12 +160,13 @@ impl DbFile {
             }
         };
         conn.set_prepared_statement_cache_capacity(256);
+        Self::move_journal_on_close(conn, true);
         conn.execute_batch(own).doing("set the file up")
     }
 
-    /// Closes a file that was only looked at, without moving anything into it.
-    pub(super) fn leave_untouched(conn: Connection) {
-        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    /// Decides whether closing the file moves its journal into it. What may be damaged stays as it is.
+    pub(super) fn move_journal_on_close(conn: &Connection, is_moved: bool) {
+        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_moved);
     }
 
     /// Deletes the file and what SQLite keeps beside it.

@@ -17,7 +17,7 @@ impl Inner {
         let items = rows.iter().filter(|rows| rows.kind == Some(EntityKind::HeldItem));
         let mut applied = Vec::new();
         for item in items.flat_map(|rows| &rows.rows) {
-            let Some((position, state)) = self.resolution(&item.row) else { continue };
+            let Some((position, state)) = self.resolution(&item.row)? else { continue };
             let held = self.overlay.in_state(ChangeState::Held);
             let Some((_, key, _)) = held.into_iter().find(|(held, ..)| *held == position) else { continue };
             touched.push(key);
@@ -33,14 +33,19 @@ impl Inner {
     }
 
     /// Returns which change of this device an item is about, once the server has decided.
-    fn resolution(&self, item: &Row) -> Option<(u64, HeldState)> {
+    fn resolution(&self, item: &Row) -> Result<Option<(u64, HeldState)>> {
         let def = EntityKind::HeldItem.def();
-        let state = HeldState::parse(item.get(def, "state").as_text()?);
-        let is_ours = item.get(def, "device_id").as_uuid() == Some(self.outbox.device)
-            && item.get(def, "incarnation").as_uuid() == Some(self.outbox.incarnation);
-        let Value::Int(number) = item.get(def, "mutation_no") else { return None };
+        let state = HeldState::parse(item.get(def, "state").as_text().unwrap_or_default());
+        let is_ours = item.get(def, "device_id").as_uuid() == Some(self.outbox.device);
         let is_decided = matches!(state, HeldState::Applied | HeldState::Returned);
-        (is_ours && is_decided).then_some((self.outbox.offset + *number as u64, state))
+        let incarnation = item.get(def, "incarnation").as_uuid();
+        match (incarnation, item.get(def, "mutation_no")) {
+            (Some(incarnation), Value::Int(number)) if is_ours && is_decided => {
+                let position = self.outbox.position(incarnation, *number as u64)?;
+                Ok(position.map(|position| (position, state)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

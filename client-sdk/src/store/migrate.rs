@@ -21,6 +21,6 @@ pub(super) fn migrate(conn: &mut Connection, steps: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn version(conn: &Connection) -> Result<u32> {
+pub(super) fn version(conn: &Connection) -> Result<u32> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0)).doing("read the version of the file")
 }

@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::ballast::Ballast;
-use super::cache::{self, Cache};
+use super::check::check_outbox;
 use super::file::DbFile;
 use super::lock::FolderLock;
+use super::mark::{Mark, Reached};
 use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
 use super::salvage::{Salvaged, salvage};
 use super::write::Validator;
-use super::{Inner, Store, migrate};
+use super::{Inner, Store, cache};
 use crate::error::{Error, Result};
 use crate::key::{KeyProvider, KeyPurpose};
 use crate::world::SharedWorld;
@@ -65,28 +65,32 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let outbox_file = DbFile::new(&options, KeyPurpose::Outbox)?;
         let cache_file = DbFile::new(&options, KeyPurpose::Cache)?;
-        let mut report = OpenReport::default();
-        let (outbox, salvaged) = open_outbox(&outbox_file, &options.world)?;
-        report.salvaged = salvaged;
-        let (mut cache, mut grown) = open_cache(&cache_file, salvaged.is_some(), &mut report)?;
+        let mark = Mark::of(folder);
+        let (mut outbox, mut salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
+        let (mut cache, is_new, mut grown) = cache::open(&cache_file, salvaged.is_some())?;
+        let mut report = OpenReport { new_cache: is_new, ..OpenReport::default() };
         if cache.applied > outbox.last {
-            tracing::warn!("the outbox is older than the cache, which is made anew");
+            tracing::error!("the outbox is older than the cache: it has lost its end");
+            mark.note(Reached { last: cache.applied, ..mark.read() });
+            outbox.close_untouched();
             drop(cache);
-            (cache, grown) = open_cache(&cache_file, true, &mut report)?;
+            (outbox, salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
+            (cache, report.new_cache, grown) = cache::open(&cache_file, true)?;
         }
+        report.salvaged = salvaged;
+        outbox.mark = Some(mark);
         let overlay = Overlay::load(&outbox)?;
         let ballast = Ballast::prepare(folder, options.ballast_bytes);
         let in_conflict = Default::default();
-        let mut inner = Inner { outbox, cache, overlay, in_conflict, is_cache_behind: false, ballast, _lock: lock };
-        if report.new_cache {
-            inner.start_cache()?;
-        } else {
-            report.repaired_rows = inner.repair()?;
-        }
-        if grown {
-            inner.refetch_scopes()?;
+        let is_cache_behind = false;
+        let mut inner =
+            Inner { outbox, cache, cache_file, overlay, in_conflict, is_cache_behind, ballast, _lock: lock };
+        if let Err(error) = inner.bring_together(&mut report, grown) {
+            inner.renew_damaged_cache(error)?;
+            report.new_cache = true;
         }
         inner.outbox.purge(options.world.now())?;
+        inner.outbox.note_reached();
         Ok(Self {
             inner: parking_lot::Mutex::new(inner),
             world: options.world,
@@ -98,55 +102,33 @@ impl Store {
     }
 }
 
-fn open_outbox(file: &DbFile, world: &SharedWorld) -> Result<(Outbox, Option<Salvaged>)> {
+impl Inner {
+    /// Brings the cache to where the outbox is.
+    fn bring_together(&mut self, report: &mut OpenReport, has_grown: bool) -> Result<()> {
+        if report.new_cache {
+            self.start_cache()?;
+        } else {
+            report.repaired_rows = self.repair()?;
+        }
+        if has_grown { self.refetch_scopes() } else { Ok(()) }
+    }
+}
+
+fn open_outbox(file: &DbFile, mark: &Mark, world: &SharedWorld) -> Result<(Outbox, Option<Salvaged>)> {
     file.finish_replacement()?;
     file.delete_quarantine(world.now().plus_ms(-KEEP_QUARANTINE_MS).0)?;
     let open = || {
-        let conn = open_file(file, outbox::STEPS)?;
-        check(&conn)?;
+        file.refuse_torn_apart()?;
+        let conn = file.open_current(outbox::STEPS, |conn| check_outbox(conn, mark.read().last))?;
         Outbox::load(conn, world.as_ref())
     };
     match open() {
         Ok(outbox) => Ok((outbox, None)),
         Err(error) if error.is_damage() => {
             tracing::error!(%error, "the outbox is damaged; saving what can be read");
-            let report = salvage(file, world.as_ref())?;
+            let report = salvage(file, mark, world.as_ref())?;
             Ok((open()?, Some(report)))
         }
         Err(error) => Err(error),
     }
-}
-
-fn open_cache(file: &DbFile, start_anew: bool, report: &mut OpenReport) -> Result<(Cache, bool)> {
-    report.new_cache = start_anew || !file.path().exists();
-    if start_anew {
-        file.delete()?;
-    }
-    match open_file(file, cache::STEPS).and_then(Cache::load) {
-        Ok(opened) => Ok(opened),
-        Err(error) if error.is_damage() => {
-            tracing::warn!(%error, "the cache is damaged; it is made anew");
-            report.new_cache = true;
-            file.delete()?;
-            open_file(file, cache::STEPS).and_then(Cache::load)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn open_file(file: &DbFile, steps: &[&str]) -> Result<Connection> {
-    let mut conn = file.open()?;
-    if let Err(error) = migrate::refuse_newer(&conn, file.name(), steps) {
-        DbFile::leave_untouched(conn);
-        return Err(error);
-    }
-    file.configure(&conn)?;
-    migrate::migrate(&mut conn, steps)?;
-    Ok(conn)
-}
-
-/// Reads every page of the outbox, which is small: damage must be found before a change is lost to it.
-fn check(conn: &Connection) -> Result<()> {
-    use crate::error::Doing as _;
-    conn.query_row("SELECT count(*), sum(length(payload)) FROM change", [], |_| Ok(())).doing("check the outbox")
 }

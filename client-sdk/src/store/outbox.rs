@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::account::{Account, stored_account};
 use super::answers::{self, Stretches};
 use super::change::{Answer, Change, ChangeState};
+use super::file::DbFile;
+use super::mark::{Mark, Reached};
 use super::{meta, value};
 use crate::error::{Doing as _, Error, Result};
 use crate::world::World;
@@ -44,6 +46,9 @@ pub(super) const STEPS: &[&str] = &[
         seq INTEGER NOT NULL
     );
 ",
+    "
+    CREATE TABLE earlier_incarnation (id BLOB PRIMARY KEY, number_offset INTEGER NOT NULL) WITHOUT ROWID;
+",
 ];
 
 /// A row and its kind.
@@ -68,6 +73,8 @@ pub(super) struct Outbox {
     pub(super) acked: u64,
     /// What it said of those changes that do not say it themselves.
     pub(super) stretches: Stretches,
+    /// Where it is noted how far this has come; `None` while the file is not in its place.
+    pub(super) mark: Option<Mark>,
 }
 
 /// A change as it stands in the file, without its payload.
@@ -93,12 +100,29 @@ impl Outbox {
         let acked = acked(&conn)?;
         let stretches = Stretches::load(&conn)?;
         let account = stored_account(&conn)?;
-        Ok(Self { conn, device, account, incarnation, offset, last: last.max(offset), last_hash, acked, stretches })
+        let (last, mark) = (last.max(offset), None);
+        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, mark })
+    }
+
+    /// Closes the file without moving anything into it.
+    pub(super) fn close_untouched(self) {
+        DbFile::move_journal_on_close(&self.conn, false);
     }
 
     /// Returns the number on the wire of a position; 0 when it belongs to an earlier incarnation.
     pub(super) fn number(&self, position: u64) -> u64 {
         position.saturating_sub(self.offset)
+    }
+
+    /// Returns the position that a number of an incarnation means, earlier incarnations included.
+    pub(super) fn position(&self, incarnation: Uuid, number: u64) -> Result<Option<u64>> {
+        const SQL: &str = "SELECT number_offset FROM earlier_incarnation WHERE id = ?1";
+        if incarnation == self.incarnation {
+            return Ok(Some(self.offset + number));
+        }
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
+        let offset = statement.query_row([incarnation.as_bytes()], |row| row.get::<_, i64>(0)).optional();
+        Ok(offset.doing("read the outbox")?.map(|offset| offset as u64 + number))
     }
 
     /// Appends a change inside the transaction that is open.
@@ -252,13 +276,30 @@ impl Outbox {
     }
 
     pub(super) fn commit(&self) -> Result<()> {
-        execute(&self.conn, "COMMIT")
+        execute(&self.conn, "COMMIT")?;
+        self.note_reached();
+        Ok(())
+    }
+
+    /// Notes beside the file how far it has come.
+    pub(super) fn note_reached(&self) {
+        if let Some(mark) = &self.mark {
+            let rejected = self.count(ChangeState::Rejected).unwrap_or(0);
+            mark.note(Reached { last: self.last, acked: self.acked, rejected });
+        }
     }
 
     pub(super) fn roll_back(&self) {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");
     }
+}
+
+/// Keeps which positions the numbers of an incarnation mean: what the server holds, it names by them.
+pub(super) fn keep_incarnation(conn: &Connection, id: Uuid, offset: u64) -> Result<()> {
+    const SQL: &str = "INSERT OR IGNORE INTO earlier_incarnation (id, number_offset) VALUES (?1, ?2)";
+    conn.execute(SQL, (id.as_bytes(), offset as i64)).doing("keep an incarnation")?;
+    Ok(())
 }
 
 /// Runs a statement without values through the statement cache.

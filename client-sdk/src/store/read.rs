@@ -5,7 +5,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::change::{Change, ChangeState};
-use super::{Inner, Query, Store, meta, query};
+use super::{Inner, Query, Salvaged, Store, meta, query};
 use crate::error::{Error, Result};
 
 /// How a shown row stands.
@@ -49,20 +49,22 @@ pub struct SyncStatus {
     pub oldest_pending_at: Option<Timestamp>,
     /// When everything was last here, by the device's clock.
     pub last_complete_at: Option<Timestamp>,
+    /// What was ever saved from damage on this device, and what could not be. The office sees it too.
+    pub salvaged: Salvaged,
 }
 
 impl Store {
     /// Returns one row.
     pub fn get(&self, kind: EntityKind, id: Uuid) -> Result<Option<ShownRow>> {
-        let inner = self.lock();
-        Ok(inner.cache.get((kind, id))?.map(|(seq, row)| inner.shown(kind, seq, row)))
+        self.read(|inner| Ok(inner.cache.get((kind, id))?.map(|(seq, row)| inner.shown(kind, seq, row))))
     }
 
     /// Returns the rows of a query.
     pub fn list(&self, kind: EntityKind, query: &Query) -> Result<Vec<ShownRow>> {
-        let inner = self.lock();
-        let rows = query::run(&inner.cache, kind, query)?;
-        Ok(rows.into_iter().map(|(seq, row)| inner.shown(kind, seq, row)).collect())
+        self.read(|inner| {
+            let rows = query::run(&inner.cache, kind, query)?;
+            Ok(rows.into_iter().map(|(seq, row)| inner.shown(kind, seq, row)).collect())
+        })
     }
 
     /// Returns rows in which each word is found, whatever its case and diacritics.
@@ -72,7 +74,7 @@ impl Store {
 
     /// Returns how many rows fulfil the conditions of a query.
     pub fn count(&self, kind: EntityKind, query: &Query) -> Result<u64> {
-        query::count(&self.lock().cache, kind, query)
+        self.read(|inner| query::count(&inner.cache, kind, query))
     }
 
     /// Returns the changes that the server has not confirmed, oldest first.
@@ -104,14 +106,16 @@ impl Store {
 
     /// Returns how sync stands.
     pub fn status(&self) -> Result<SyncStatus> {
-        let inner = self.lock();
-        Ok(SyncStatus {
-            pending: inner.outbox.last - inner.outbox.acked,
-            held: inner.outbox.count(ChangeState::Held)?,
-            rejected: inner.outbox.count(ChangeState::Rejected)?,
-            conflicts: inner.in_conflict.len() as u64,
-            oldest_pending_at: inner.outbox.oldest_pending_ms()?.map(Timestamp),
-            last_complete_at: meta::get::<i64>(&inner.cache.conn, "complete_ms")?.map(Timestamp),
+        self.read(|inner| {
+            Ok(SyncStatus {
+                pending: inner.outbox.last - inner.outbox.acked,
+                held: inner.outbox.count(ChangeState::Held)?,
+                rejected: inner.outbox.count(ChangeState::Rejected)?,
+                conflicts: inner.in_conflict.len() as u64,
+                oldest_pending_at: inner.outbox.oldest_pending_ms()?.map(Timestamp),
+                last_complete_at: meta::get::<i64>(&inner.cache.conn, "complete_ms")?.map(Timestamp),
+                salvaged: inner.outbox.salvaged()?,
+            })
         })
     }
 

@@ -5,7 +5,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::answers::{self, Stretches};
-use super::outbox::Outbox;
+use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
 use super::{Store, meta};
 use crate::error::{Doing as _, Result};
@@ -97,6 +97,9 @@ impl Outbox {
             let values = (head.position as i64, hash.0, next.0, payload);
             statement.execute(values).doing("number changes again")?;
             hash = next;
+        }
+        if let Some(before) = meta::get::<[u8; 16]>(&self.conn, "incarnation")? {
+            outbox::keep_incarnation(&self.conn, Uuid::from_bytes(before), self.offset)?;
         }
         meta::set(&self.conn, "incarnation", self.incarnation.as_bytes())?;
         meta::set(&self.conn, "offset", offset as i64)?;

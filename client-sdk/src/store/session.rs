@@ -3,6 +3,7 @@
 use sync_protocol::cursor::{Cursor, scopes_hash};
 use sync_protocol::id::DeviceId;
 use sync_protocol::mutation::ChainHash;
+use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Hello, Message, OutboxSummary, PROTOCOL, Push};
 use uuid::Uuid;
 
@@ -48,13 +49,14 @@ impl Store {
     /// Returns where the device stands.
     pub fn sync_view(&self) -> Result<SyncView> {
         let is_signed_in = self.tokens()?.is_some();
-        let inner = self.lock();
-        Ok(SyncView {
-            last_no: inner.outbox.number(inner.outbox.last),
-            acked_no: inner.outbox.number(inner.outbox.acked),
-            cursor: inner.cursor()?,
-            is_signed_in,
-            is_repairing: inner.is_repairing()?,
+        self.read(|inner| {
+            Ok(SyncView {
+                last_no: inner.outbox.number(inner.outbox.last),
+                acked_no: inner.outbox.number(inner.outbox.acked),
+                cursor: inner.cursor()?,
+                is_signed_in,
+                is_repairing: inner.is_repairing()?,
+            })
         })
     }
 
@@ -62,24 +64,22 @@ impl Store {
     pub fn hello(&self, app: &str, wait_ms: u32) -> Result<Hello> {
         let now = self.world().now();
         self.flush()?;
-        let inner = self.lock();
-        let scopes = inner.scopes()?;
-        let pending = inner.outbox.last - inner.outbox.acked;
-        let oldest_ms = inner.outbox.oldest_pending_ms()?.map_or(0, |at| (now.0 - at).max(0) as u64);
-        let rejected = inner.outbox.count(ChangeState::Rejected)? as u32;
-        Ok(Hello {
-            protocol: PROTOCOL,
-            app: app.to_owned(),
-            device: DeviceId(inner.outbox.device),
-            incarnation: inner.outbox.incarnation,
-            cursor: inner.cursor()?,
-            scopes_hash: scopes_hash(&scopes),
-            scope_count: scopes.len() as u32,
-            behind: inner.behind()?,
-            outbox: OutboxSummary { pending: pending as u32, rejected, oldest_ms, ..OutboxSummary::default() },
-            wall_clock: now,
-            wait_ms,
-            verify_kinds: if inner.is_verification_due(now.0)? { KINDS } else { 0 },
+        self.read(|inner| {
+            let scopes = inner.scopes()?;
+            Ok(Hello {
+                protocol: PROTOCOL,
+                app: app.to_owned(),
+                device: DeviceId(inner.outbox.device),
+                incarnation: inner.outbox.incarnation,
+                cursor: inner.cursor()?,
+                scopes_hash: scopes_hash(&scopes),
+                scope_count: scopes.len() as u32,
+                behind: inner.behind()?,
+                outbox: inner.outbox.summary(now)?,
+                wall_clock: now,
+                wait_ms,
+                verify_kinds: if inner.is_verification_due(now.0)? { KINDS } else { 0 },
+            })
         })
     }
 
@@ -108,6 +108,21 @@ impl Store {
         let outbox = &inner.outbox;
         let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
         is_more.then(|| PushBytes::after(outbox, request.upto, budget_bytes)).transpose()
+    }
+}
+
+impl Outbox {
+    /// Returns what the device tells of its outbox.
+    fn summary(&self, now: Timestamp) -> Result<OutboxSummary> {
+        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let salvaged = self.salvaged()?;
+        Ok(OutboxSummary {
+            pending: small(self.last - self.acked),
+            rejected: small(self.count(ChangeState::Rejected)?),
+            oldest_ms: self.oldest_pending_ms()?.map_or(0, |at| (now.0 - at).max(0) as u64),
+            salvaged: small(salvaged.saved),
+            lost: small(salvaged.lost),
+        })
     }
 }
 

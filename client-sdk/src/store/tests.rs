@@ -1,6 +1,7 @@
 //! Tests of the store on real files.
 
 mod answers;
+mod damage;
 mod files;
 
 use std::path::Path;

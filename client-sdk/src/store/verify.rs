@@ -49,7 +49,7 @@ impl Store {
 
     /// Returns what is to be asked after the pushes: where the device differs, and the rows that it lacks.
     pub fn checks(&self) -> Result<Vec<Message>> {
-        if !self.lock().is_repairing()? {
+        if !self.read(|inner| inner.is_repairing())? {
             return Ok(Vec::new());
         }
         self.in_cache(|inner| {

@@ -72,7 +72,7 @@ impl Store {
     /// Inside `work`, read through the batch: the store itself is locked until it returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
-        inner.recover()?;
+        inner.recover().or_else(|error| inner.renew_damaged_cache(error))?;
         if !inner.ballast.restore() {
             return Err(Error::StorageFull { doing: "record a change" });
         }
@@ -101,6 +101,10 @@ impl Store {
                 (inner.outbox.last, inner.outbox.last_hash) = (last, last_hash);
                 if inner.undo_batch().is_err() {
                     inner.give_up_cache();
+                }
+                if error.is_damage() {
+                    inner.renew_damaged_cache(error)?;
+                    return Err(Error::Damaged { file: "cache.db", what: "it was made anew; try again".to_owned() });
                 }
                 Err(error)
             }
