@@ -1,6 +1,7 @@
 //! Histories of a phone's files under fire: what the store promised is kept in a model, and compared after each
 //! loss of power, fault or damage.
 //!
+//! - [`damage`]: bits, pages and whole files are changed while the application does not look.
 //! - [`io_errors`]: a call fails, once or for a while.
 //! - [`power_loss`]: the power goes at any call, while recording, syncing or opening.
 
@@ -10,5 +11,6 @@ mod rows;
 mod server;
 mod session;
 
+pub mod damage;
 pub mod io_errors;
 pub mod power_loss;

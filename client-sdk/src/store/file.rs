@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::{StoreOptions, journal, migrate};
+use super::{StoreOptions, journal, migrate, salvage};
 use crate::error::{Doing as _, Error, Result};
 use crate::key::{Key, KeyPurpose};
 
@@ -122,6 +122,9 @@ impl DbFile {
             Ok(found) if found == expected => Ok(()),
             // A loss of power can leave a file without what was written to it.
             Ok(found) if found.len() != KEY_CHECK_BYTES || found == [0; KEY_CHECK_BYTES] => write(),
+            Ok(_) if fs::metadata(&self.path).map_or(0, |metadata| metadata.len()) == 0 => write(),
+            // The stored value may be what is damaged.
+            Ok(_) if salvage::is_key_proven(&self.path, &self.wal_path(), &self.key) => write(),
             Ok(_) => Err(Error::WrongKey { file: self.name }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => write(),
             Err(source) => Err(self.failed("read", &path, source)),

@@ -1,8 +1,8 @@
 //! How far the outbox has come, noted beside it after every commit: where a damaged outbox ends cannot be told from
 //! the outbox itself, and a journal whose end is gone looks like one that never had it.
 //!
-//! The note is not synced. A loss of power may leave an older one, which only tells less; it never tells of more
-//! than was recorded.
+//! The note is not synced, except when the server lost changes. A loss of power may leave an older one, which only
+//! tells less; it never tells of more than was recorded.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,8 @@ impl Reached {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let is_whole = bytes.len() == BYTES && check(&bytes[..NUMBERS]) == bytes[NUMBERS..];
+        let bytes = bytes.get(..BYTES)?;
+        let is_whole = check(&bytes[..NUMBERS]) == bytes[NUMBERS..];
         let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at * 8..at * 8 + 8)?.try_into().ok()?));
         if is_whole { Some(Self { last: number(0)?, acked: number(1)?, rejected: number(2)? }) } else { None }
     }
@@ -72,6 +73,13 @@ impl Mark {
     pub(super) fn note(&self, reached: Reached) {
         if let Err(error) = self.write(reached) {
             tracing::warn!(%error, "how far the outbox has come could not be noted");
+        }
+    }
+
+    /// Makes the note durable: after a change of what an older note says.
+    pub(super) fn sync(&self) {
+        if let Some(Err(error)) = self.file.get().map(File::sync_data) {
+            tracing::warn!(%error, "how far the outbox has come could not be synced");
         }
     }
 

@@ -5,6 +5,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::answers::{self, Stretches};
+use super::mark::Mark;
 use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
 use super::{Store, meta};
@@ -28,6 +29,7 @@ impl Store {
             inner.cache.forget_after(from - 1);
             inner.cache.commit()?;
             inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
+            inner.outbox.mark.iter().for_each(Mark::sync);
             inner.overlay = Overlay::load(&inner.outbox)?;
             inner.repair().map(|_| ())
         })?;

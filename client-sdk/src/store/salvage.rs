@@ -9,6 +9,8 @@ mod cipher;
 mod found;
 mod pages;
 
+use std::path::Path;
+
 use rusqlite::Connection;
 use sync_protocol::mutation::Mutation;
 use uuid::Uuid;
@@ -22,6 +24,7 @@ use super::mark::{Mark, Reached};
 use super::outbox::{self, Outbox};
 use super::{meta, migrate};
 use crate::error::{Doing as _, Result};
+use crate::key::Key;
 use crate::world::World;
 
 /// What was saved from a damaged outbox. The damaged file is kept for some weeks, still encrypted, under another
@@ -32,6 +35,11 @@ pub struct Salvaged {
     pub saved: u64,
     /// Changes that could not be saved, and that nobody else has: not sent yet, or refused by the server.
     pub lost: u64,
+}
+
+/// Returns whether a page of the file proves that the key is its own.
+pub(super) fn is_key_proven(path: &Path, wal: &Path, key: &Key) -> bool {
+    cfg!(feature = "cipher") && Pages::read(path, wal, key).versions.iter().any(|page| page.is_proven)
 }
 
 /// Makes a new outbox out of what can be read from the damaged one, and proved by its hash, and puts it in its place.

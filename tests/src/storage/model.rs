@@ -54,6 +54,12 @@ impl Model {
         self.acked = self.acked.max(upto);
     }
 
+    /// Returns everything that was ever recorded under the incarnation.
+    pub(super) fn ever_recorded(&self) -> Vec<Edit> {
+        let mutations = self.recorded.iter().map(|bytes| Mutation::decode(bytes).expect("it was recorded"));
+        mutations.map(|mutation| Edit::of(&mutation)).collect()
+    }
+
     fn recorded_more(&mut self, store: &Store, batch: &[Edit]) -> Result<(), String> {
         let pending = pending(store)?;
         let known = self.recorded.len();

@@ -86,7 +86,7 @@ impl Phone {
 
 /// Makes a folder in memory where the system has such: the disk is simulated, and making files on a real one costs
 /// more than everything else.
-fn memory_folder() -> std::io::Result<tempfile::TempDir> {
+pub(super) fn memory_folder() -> std::io::Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
 }

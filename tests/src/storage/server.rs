@@ -30,7 +30,7 @@ pub(super) struct Received {
 }
 
 /// What the server has.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Server {
     head: u64,
     rows: BTreeMap<Uuid, Version>,
@@ -146,9 +146,14 @@ impl Server {
 
     /// Returns what a device shows that has everything: the rows with what was refused laid over them.
     pub(super) fn expected(&self) -> BTreeMap<Uuid, String> {
+        self.expected_with(self.refused())
+    }
+
+    /// Returns what a device shows that has everything and lays these changes over it.
+    pub(super) fn expected_with<'e>(&self, refused: impl Iterator<Item = &'e Edit>) -> BTreeMap<Uuid, String> {
         let mut shown: BTreeMap<Uuid, Option<String>> =
             self.rows.iter().map(|(id, version)| (*id, version.text.clone())).collect();
-        for edit in self.refused() {
+        for edit in refused {
             let text = shown.remove(&edit.row).flatten();
             shown.insert(edit.row, edit.laid_over(text));
         }

@@ -1,6 +1,6 @@
 //! What happens on a phone of the histories, step by step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use client_sdk::error::Error;
 use client_sdk::store::{Query, Store};
@@ -21,7 +21,8 @@ pub(super) struct Session {
     pub(super) phone: Phone,
     pub(super) server: Server,
     pub(super) model: Model,
-    names: u64,
+    /// How many names were given: none is given twice.
+    pub(super) names: u64,
 }
 
 /// Why a step ended.
@@ -56,7 +57,10 @@ impl Stop {
 
 impl Session {
     pub(super) fn new(seed: u64) -> Self {
-        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self::with_rng(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub(super) fn with_rng(rng: ChaCha8Rng) -> Self {
         Self { rng, phone: Phone::new(), server: Server::default(), model: Model::default(), names: 0 }
     }
 
@@ -76,6 +80,19 @@ impl Session {
 
     /// Records a batch of one to four changes.
     pub(super) fn record(&mut self, store: &Store) -> Result<(), Stop> {
+        let batch = self.batch(store)?;
+        self.model.begins(store, &batch)?;
+        write(store, &batch)?;
+        Ok(self.model.recorded(store)?)
+    }
+
+    /// Records a batch of which nobody keeps a model.
+    pub(super) fn record_freely(&mut self, store: &Store) -> Result<(), Stop> {
+        let batch = self.batch(store)?;
+        Ok(write(store, &batch)?)
+    }
+
+    fn batch(&mut self, store: &Store) -> Result<Vec<Edit>, Error> {
         let refused: BTreeSet<Uuid> = self.server.refused().map(|edit| edit.row).collect();
         let shown: Vec<Uuid> = self.shown(store)?.into_iter().filter(|id| !refused.contains(id)).collect();
         let mut batch: Vec<Edit> = Vec::new();
@@ -89,21 +106,7 @@ impl Session {
             };
             batch.push(edit);
         }
-        self.model.begins(store, &batch)?;
-        store.write(|write| {
-            if batch.len() > 2 {
-                write.group();
-            }
-            for edit in &batch {
-                match &edit.text {
-                    Some(text) if edit.is_creation => write.put(KIND, row(edit.row, text)).map(|_| ())?,
-                    Some(text) => write.patch(KIND, edit.row, &patch(text)).map(|_| ())?,
-                    None => write.delete(KIND, edit.row)?,
-                }
-            }
-            Ok(())
-        })?;
-        Ok(self.model.recorded(store)?)
+        Ok(batch)
     }
 
     /// Pushes, takes the answer, and pulls.
@@ -146,25 +149,28 @@ impl Session {
 
     /// Syncs until nothing waits, and compares everything that is shown.
     pub(super) fn heal(&mut self, store: &Store) -> Result<(), String> {
+        self.drain(store)?;
+        compare(store, &self.server.expected())
+    }
+
+    /// Syncs until nothing waits, and compares everything that is shown, where the phone may have lost what the server
+    /// refused: only what it still has is laid over the server's rows.
+    pub(super) fn heal_own(&mut self, store: &Store) -> Result<(), String> {
+        self.drain(store)?;
+        let lists = [store.held(u32::MAX), store.rejected(u32::MAX)];
+        let lists: Result<Vec<_>, Error> = lists.into_iter().collect();
+        let mut own = lists.map_err(|error| error.to_string())?.concat();
+        own.sort_unstable_by_key(|change| change.change_id);
+        let own: Vec<Edit> = own.iter().map(|change| Edit::of(&change.mutation)).collect();
+        compare(store, &self.server.expected_with(own.iter()))
+    }
+
+    fn drain(&mut self, store: &Store) -> Result<(), String> {
         for _ in 0..3 {
             self.sync(store, true).map_err(Stop::on_a_sound_disk)?;
         }
         let status = store.status().map_err(|error| error.to_string())?;
-        if status.pending > 0 {
-            return Err(format!("{} changes are stuck", status.pending));
-        }
-        let list = store.list(KIND, &Query::new().limit(u32::MAX)).map_err(|e| e.to_string())?;
-        let shown = list.into_iter().map(|shown| (shown.row.id, text_of(&shown.row))).collect();
-        let expected = self.server.expected();
-        if expected != shown {
-            let differs = |id: &&Uuid| expected.get(id) != shown.get(id);
-            let ids: BTreeSet<&Uuid> = expected.keys().chain(shown.keys()).collect();
-            let id = ids.into_iter().find(differs).expect("something differs");
-            let short = |text: Option<&String>| text.map(|text| text.split(' ').next().unwrap_or_default().to_owned());
-            let (shown, expected) = (short(shown.get(id)), short(expected.get(id)));
-            return Err(format!("{id} is shown as {shown:?}, expected is {expected:?}"));
-        }
-        Ok(())
+        if status.pending > 0 { Err(format!("{} changes are stuck", status.pending)) } else { Ok(()) }
     }
 
     fn shown(&self, store: &Store) -> Result<Vec<Uuid>, Error> {
@@ -182,4 +188,31 @@ impl Session {
         let length = *[5, 50, 500, 5_000].choose(&mut self.rng).expect("there are some");
         format!("{} {}", self.names, "x".repeat(self.rng.random_range(0..length)))
     }
+}
+
+fn write(store: &Store, batch: &[Edit]) -> Result<(), Error> {
+    store.write(|write| {
+        if batch.len() > 2 {
+            write.group();
+        }
+        for edit in batch {
+            match &edit.text {
+                Some(text) if edit.is_creation => write.put(KIND, row(edit.row, text)).map(|_| ())?,
+                Some(text) => write.patch(KIND, edit.row, &patch(text)).map(|_| ())?,
+                None => write.delete(KIND, edit.row)?,
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Compares everything that is shown.
+fn compare(store: &Store, expected: &BTreeMap<Uuid, String>) -> Result<(), String> {
+    let list = store.list(KIND, &Query::new().limit(u32::MAX)).map_err(|error| error.to_string())?;
+    let shown: BTreeMap<Uuid, String> = list.into_iter().map(|shown| (shown.row.id, text_of(&shown.row))).collect();
+    let ids: BTreeSet<&Uuid> = expected.keys().chain(shown.keys()).collect();
+    let Some(id) = ids.into_iter().find(|id| expected.get(id) != shown.get(id)) else { return Ok(()) };
+    let short = |text: Option<&String>| text.map(|text| text.split(' ').next().unwrap_or_default().to_owned());
+    let (shown, expected) = (short(shown.get(id)), short(expected.get(id)));
+    Err(format!("{id} is shown as {shown:?}, expected is {expected:?}"))
 }

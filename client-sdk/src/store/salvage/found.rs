@@ -129,12 +129,21 @@ impl Found {
         work
     }
 
-    /// Up to where the server has everything. Taken too low, a change is sent twice, and the server finds its row as
-    /// it is; taken too high, one would never be sent.
+    /// Up to where the server has everything. The note beside the file is the newest word, unless the file has more.
+    /// Taken too low, a change is sent twice, and the server finds its row as it is; taken too high, one would never
+    /// be sent.
     fn acked(&self, reached: Reached) -> u64 {
+        if self.is_newest(reached) {
+            return reached.acked;
+        }
         let settled = self.changes.iter().rev().find(|(_, change)| change.state != ChangeState::Pending);
         let derived = || settled.map_or(0, |(at, _)| *at).max(self.stretches.last().map_or(0, |last| last.last));
-        self.number("acked").or((reached.last > 0).then_some(reached.acked)).unwrap_or_else(derived)
+        self.number("acked").unwrap_or_else(derived)
+    }
+
+    /// Whether the note beside the file tells of everything that was found.
+    fn is_newest(&self, reached: Reached) -> bool {
+        reached.last > 0 && reached.last >= self.highest()
     }
 
     fn highest(&self) -> u64 {
@@ -166,9 +175,9 @@ impl Found {
         let rejected = |state: ChangeState| state == ChangeState::Rejected;
         let named = self.open.iter().filter(|(at, state)| **at <= acked && rejected(**state));
         let refused = named.filter(|(at, _)| missing(at)).count() as u64;
-        // Where the index is damaged too, the note beside the file still tells how many there were.
+        // Where the index is damaged too, or of some time ago, the note still tells how many there were.
         let kept = self.changes.iter().filter(|(at, change)| rejected(self.state(**at, change, acked))).count() as u64;
-        waiting + refused.max(if self.is_open_whole { 0 } else { reached.rejected.saturating_sub(kept) })
+        waiting + refused.max(if self.is_newest(reached) { reached.rejected.saturating_sub(kept) } else { 0 })
     }
 }
 

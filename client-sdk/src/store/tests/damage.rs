@@ -193,3 +193,43 @@ fn a_cache_that_turns_out_to_be_damaged_is_made_anew_while_the_application_runs(
     store.close().unwrap();
     assert_eq!(open(folder.path()).count(KIND, &Query::new()).unwrap(), 402);
 }
+
+#[test]
+fn a_damaged_key_file_leaves_everything_as_it_is_until_the_key_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = tempfile::tempdir().unwrap();
+    let world: crate::world::SharedWorld = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120)));
+    let open = || {
+        let keys = Arc::new(crate::key::FileKeyProvider::new(keys.path(), world.clone()));
+        Store::open(StoreOptions { keys, ..options(folder.path(), 7) })
+    };
+    let store = open().unwrap();
+    let token = || Zeroizing::new("token".to_owned());
+    let account = Account { user: UserId(Uuid::from_u128(1)), programme: PROGRAMME };
+    store.set_account(account, &Tokens { access: token(), refresh: token() }).unwrap();
+    put(&store, finding(1, 9, "mine"));
+    store.close().unwrap();
+    let files = || ["outbox.db", "cache.db"].map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    let before = files();
+    let path = keys.path().join("outbox.key");
+    let key = std::fs::read(&path).unwrap();
+    for (damaged, expected) in [(vec![0; 32], "WrongKey"), (key[..31].to_vec(), "Lost")] {
+        std::fs::write(&path, damaged).unwrap();
+        let refused = format!("{:?}", open().err().expect("the key does not fit"));
+        assert!(refused.contains(expected), "{refused}");
+        assert_eq!(files(), before);
+    }
+    std::fs::write(&path, key).unwrap();
+    assert_eq!(shown(&open().unwrap(), 1).unwrap().0, "mine");
+}
+
+#[test]
+fn a_damaged_fingerprint_of_the_right_key_locks_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    store_with_everything(folder.path());
+    for name in ["outbox.keycheck", "cache.keycheck"] {
+        change_file(folder.path(), name, |bytes| bytes[3] ^= 1);
+        assert_everything_is_there(&open(folder.path()));
+        assert!(matches!(Store::open(options(folder.path(), 8)), Err(Error::WrongKey { .. })));
+    }
+}
