@@ -143,11 +143,12 @@ pub enum Error {
 impl Error {
     /// Returns whether the file that was worked on is damaged, in contrast to locked, full or unreadable.
     pub(crate) fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        // After a page that it cannot prove, the cipher lets a write fail as if there were no memory.
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, OutOfMemory};
         match self {
             Self::Damaged { .. } => true,
             Self::Sqlite { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | OutOfMemory))
             }
             _ => false,
         }

@@ -5,6 +5,7 @@
 //! again at open. Two marks, written with every commit, tell how far the cache has seen the outbox.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use sync_protocol::cbor::Malformed;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::rows::{self, VersionedRow};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::outbox::{RowKey, execute};
 use super::tables::table;
 use super::value::{self, Bound};
 use super::{fold, meta, tables};
-use crate::error::{Doing as _, Result};
+use crate::error::{Doing as _, Error, Result};
 
 /// The schema of the tables that are not made from field tables, step by step.
 pub(super) const STEPS: &[&str] = &[
@@ -243,7 +244,7 @@ impl Cache {
             Ok((row.get::<_, bool>(0)?, rows::decode(row.get_ref(1)?.as_blob()?)))
         });
         if let Some((is_gone, decoded)) = kept.optional().doing("read a row")? {
-            let first = decoded?.rows.into_iter().next();
+            let first = decoded.map_err(damaged)?.rows.into_iter().next();
             return Ok(first.map(|row| Base { seq: row.seq as i64, row: row.row, is_gone }));
         }
         let shown = self.get(key)?.filter(|(seq, _)| *seq != LOCAL_ONLY);
@@ -306,4 +307,9 @@ fn bind_row(statement: &mut CachedStatement<'_>, seq: i64, row: &Row) -> Result<
         statement.raw_bind_parameter(at + 3, Bound(field)).doing("write a row")?;
     }
     Ok(())
+}
+
+/// A row that was kept aside is not what was written.
+pub(super) fn damaged(found: Malformed) -> Error {
+    Error::Damaged { file: "cache.db", what: found.to_string() }
 }

@@ -16,7 +16,7 @@ use sync_protocol::rows;
 use sync_protocol::wire::{Digests, Listing, Message, Sums, Want};
 use uuid::Uuid;
 
-use super::cache::{Base, UNCONFIRMED};
+use super::cache::{Base, UNCONFIRMED, damaged};
 use super::outbox::RowKey;
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
@@ -347,7 +347,7 @@ impl Inner {
         while let Some(row) = bases.next().doing("read the rows")? {
             let is_gone: bool = row.get(0).doing("read the rows")?;
             let bytes = row.get_ref(1).and_then(|bytes| Ok(bytes.as_blob()?)).doing("read the rows")?;
-            let decoded = rows::decode(bytes)?;
+            let decoded = rows::decode(bytes).map_err(damaged)?;
             if let Some((kind, base)) = decoded.kind.zip(decoded.rows.into_iter().next()) {
                 visit(kind, base, is_gone);
             }

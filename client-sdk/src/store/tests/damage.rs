@@ -233,3 +233,30 @@ fn a_damaged_fingerprint_of_the_right_key_locks_nobody_out() {
         assert!(matches!(Store::open(options(folder.path(), 8)), Err(Error::WrongKey { .. })));
     }
 }
+
+#[test]
+fn a_cache_whose_broken_journal_would_hide_newer_pages_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for seq in 1..=20 {
+        let rows = (1..=40).map(|n| (seq, finding(n, 9, &format!("version {seq} {}", "text ".repeat(20))))).collect();
+        store.apply_page(&page(rows, Some(seq))).unwrap();
+        store.flush().unwrap();
+    }
+    let cut = std::fs::metadata(folder.path().join("cache.db-wal")).unwrap().len() as usize;
+    for is_moved in [false, true] {
+        if is_moved {
+            let inner = store.inner.lock();
+            inner.cache.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        }
+        for at in (4_096..cut).step_by(40_000) {
+            let copy = copy_open(folder.path());
+            change_file(copy.path(), "cache.db-wal", |bytes| bytes[at] ^= 1);
+            let damaged = Store::open(options(copy.path(), 7)).unwrap();
+            assert_eq!(damaged.report().new_cache, is_moved, "byte {at}");
+            let versions: std::collections::BTreeSet<u64> =
+                damaged.list(KIND, &Query::new()).unwrap().iter().map(|shown| shown.seq).collect();
+            assert!(versions.len() <= 1, "byte {at}: versions {versions:?} are mixed");
+        }
+    }
+}

@@ -72,8 +72,21 @@ fn live(session: &mut Session, store: &Store) -> Result<TempDir, Stop> {
             older = Some(copied(session.phone.folder.path()));
         }
     }
+    if copied_at % 2 == 0 {
+        move_journals(session)?;
+        session.sync(store, true)?;
+    }
     session.record(store)?;
     Ok(older.expect("the step came"))
+}
+
+/// Moves what is in the journals into the files, as SQLite does after some thousand pages. The journals stay.
+fn move_journals(session: &Session) -> Result<(), Stop> {
+    let moved = ["outbox.db", "cache.db"].into_iter().try_for_each(|name| {
+        let conn = session.phone.connect(&session.phone.path(name))?;
+        conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    });
+    moved.map_err(|error| Stop::Broken(error.to_string()))
 }
 
 fn copied(from: &Path) -> TempDir {

@@ -99,3 +99,23 @@ fn what_is_held_for_a_device_whose_name_is_lost_is_left_to_the_server() {
     damaged.settings.remove("device");
     assert_eq!(summary(&damaged.still_work(REACHED)), (2, vec![2], 0));
 }
+
+#[test]
+fn a_change_that_is_not_what_its_hash_says_is_not_taken() {
+    let payload = change(ChangeState::Pending).mutation.encode();
+    let hash = ChainHash::START.then(&payload);
+    let values = |payload: &[u8]| {
+        let (text, number) = (|bytes: &[u8]| Value::Blob(bytes.to_vec()), Value::Integer(0));
+        let hashes = [text(&ChainHash::START.0), text(&hash.0)];
+        let [prev, hash] = hashes;
+        let (null, number) = (Value::Null, || number.clone());
+        let id = text(&[1; 16]);
+        vec![null.clone(), number(), id, number(), number(), null.clone(), number(), null, prev, hash, text(payload)]
+    };
+    assert!(change_of(values(&payload)).is_some());
+    for at in 0..payload.len() {
+        let mut damaged = payload.clone();
+        damaged[at] ^= 1;
+        assert_eq!(change_of(values(&damaged)), None);
+    }
+}
