@@ -7,6 +7,10 @@
 //! session. Every limit is checked against the raw length before memory is spent, and against the bytes that
 //! decompression really gives.
 
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
 use crate::cbor::Malformed;
 
 /// The bytes before a payload.
@@ -36,7 +40,7 @@ pub struct Frame {
 /// Appends a frame to a body, compressing it when that helps.
 pub fn write(body: &mut Vec<u8>, kind: u8, payload: &[u8]) {
     if payload.len() >= COMPRESS_FROM_BYTES
-        && let Ok(packed) = zstd::bulk::compress(payload, ZSTD_LEVEL)
+        && let Ok(packed) = compress(payload)
         && packed.len() + 4 < payload.len()
     {
         let raw_length = (payload.len() as u32).to_be_bytes();
@@ -123,11 +127,28 @@ fn decompress(payload: &[u8], max_bytes: usize) -> Result<Vec<u8>, Malformed> {
     if raw > max_bytes {
         return Err(Malformed(format!("a frame of {raw} bytes is over the limit of {max_bytes}")));
     }
-    let unpacked = zstd::bulk::decompress(packed, raw).map_err(|error| Malformed(error.to_string()))?;
+    let unpacked = unpack(packed, raw).map_err(|error| Malformed(error.to_string()))?;
     if unpacked.len() != raw {
         return Err(Malformed(format!("a frame holds {} bytes instead of {raw}", unpacked.len())));
     }
     Ok(unpacked)
+}
+
+/// Each thread keeps its compressor: to make one costs more than to compress a small frame.
+fn compress(payload: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local!(static KEPT: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) });
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(payload),
+        None => kept.insert(Compressor::new(ZSTD_LEVEL)?).compress(payload),
+    })
+}
+
+fn unpack(packed: &[u8], raw: usize) -> std::io::Result<Vec<u8>> {
+    thread_local!(static KEPT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) });
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some(decompressor) => decompressor.decompress(packed, raw),
+        None => kept.insert(Decompressor::new()?).decompress(packed, raw),
+    })
 }
 
 /// The CRC-32 of zip and Ethernet: it notices every change of up to 32 bits in a row, which a compressed text does not.

@@ -1,6 +1,7 @@
 //! The simulator: phones, people, a network and a server in one thread, all from one seed.
 
 pub mod act;
+pub mod aging;
 pub mod backend;
 pub mod bug;
 pub mod cast;
@@ -21,5 +22,7 @@ pub mod queue;
 pub mod run;
 pub mod server;
 pub mod shrink;
+pub mod talk;
+pub mod tally;
 pub mod trace;
 pub mod view;

@@ -3,7 +3,7 @@
 
 use tests::simulator::bug::Bug;
 use tests::simulator::history::Options;
-use tests::simulator::run::{Runs, play_seed, report, run};
+use tests::simulator::run::{Played, Runs, play_seed, report, run};
 
 /// Every seed that ever failed, one a line, with what it showed.
 const SEEDS: &str = include_str!("../simulator-seeds.txt");
@@ -16,10 +16,10 @@ fn runs(seed: u64, histories: u64, bug: Option<Bug>) -> Runs {
 
 #[test]
 fn histories_are_clean() {
-    let (played, failures) = run(&runs(1, HISTORIES, None), |_| {});
+    let Played { histories, failures, .. } = run(&runs(1, HISTORIES, None), |_| {});
     let first = failures.first().map(|failure| report(failure, None));
     assert!(first.is_none(), "{}", first.unwrap_or_default());
-    assert_eq!(played, HISTORIES);
+    assert_eq!(histories, HISTORIES);
 }
 
 #[test]

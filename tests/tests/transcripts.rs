@@ -321,7 +321,7 @@ fn restored_server() {
     let backup = transcript.server.backup();
     create(&mut ana, &visit(1, ANA));
     transcript.sync(&mut ana);
-    transcript.server.restore(backup);
+    transcript.server.restore(backup, 0);
     transcript.say("`history` is not the device's any more, and `last_no` says what is missing.");
     transcript.sync(&mut ana);
     ana.confirmed = 0;

@@ -92,9 +92,7 @@ pub trait WriteTx: Send + Sized {
         bases: &[(Uuid, u64)],
     ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
     /// Returns where histories of a programme were left, because the database was restored.
-    fn forks(&mut self, _programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send {
-        async { Ok(Vec::new()) }
-    }
+    fn forks(&mut self, programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -167,13 +165,9 @@ pub trait LogSnapshot: Send + Sized {
     /// Returns whether a cursor belongs to this history.
     fn knows(&mut self, cursor: &Cursor) -> impl Future<Output = Answer<bool>> + Send;
     /// Returns up to where a cursor of another history has the same one, `None` when that is not known.
-    fn common_with(&mut self, _cursor: &Cursor) -> impl Future<Output = Answer<Option<Cursor>>> + Send {
-        async { Ok(None) }
-    }
+    fn common_with(&mut self, cursor: &Cursor) -> impl Future<Output = Answer<Option<Cursor>>> + Send;
     /// Returns what is no longer kept, and what is kept for good.
-    fn bounds(&self) -> Bounds {
-        Bounds::default()
-    }
+    fn bounds(&self) -> Bounds;
     /// Returns a number of each scope that changes whenever its rows do; scopes of which none is known are left out.
     fn scope_heads(&mut self, _scopes: &[Uuid]) -> impl Future<Output = Answer<Vec<(Uuid, u64)>>> + Send {
         async { Ok(Vec::new()) }

@@ -4,31 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use server::domain::viewer::Viewer;
 use server::domain::write::{self, Batch, Incoming};
 use server::store::mutations::Outbox;
 use server::store::{SyncStore as _, WriteTx as _};
 use sync_protocol::cursor::Cursor;
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::frame::{self, Frame, Reader};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::patch::Patch;
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Hello, Message, Outcome};
+use sync_protocol::wire::Outcome;
 use uuid::Uuid;
 
 use super::bug::Bug;
 use super::cast::Cast;
 use super::clock::SimWorld;
 use super::deed::deed_of;
-use super::dice::Dice;
 use super::server::{CrashAt, During, Response, Seal, Sender, SimServer, State, Touch};
-
-/// As the server reads requests.
-const MAX_FRAME_BYTES: usize = 8 << 20;
+use super::talk::{Answer, at_once, hello_of, torn_apart};
 
 /// The server of a history.
 pub struct Backend {
@@ -44,15 +39,6 @@ pub struct Backend {
 /// A copy of everything the server holds.
 #[derive(Clone)]
 pub struct Backup(State);
-
-/// What the server said to a request.
-#[derive(Debug)]
-pub struct Answer {
-    /// What it sent, piece by piece.
-    pub chunks: Vec<Bytes>,
-    /// Whether it came to the end.
-    pub is_whole: bool,
-}
 
 /// A mutation as the server keeps it.
 #[derive(Clone, Debug)]
@@ -97,8 +83,8 @@ impl Backend {
 
     /// Answers a request.
     pub fn exchange(&mut self, programme: usize, user: Uuid, body: &[u8]) -> Answer {
-        let Some(hello) = hello_of(body) else { return Answer { chunks: Vec::new(), is_whole: false } };
-        let body = at_once(body);
+        let Some(hello) = hello_of(body) else { return Answer::new(Vec::new(), false) };
+        let body = at_once(&hello, body);
         let sender = Sender { programme: self.programmes[programme], user, device: hello.device.0 };
         let crash = self.crash_next.take().map(|is_after_commit| self.crash_point(is_after_commit));
         if crash.is_some() && self.bug == Some(Bug::AckBeforeCommit) {
@@ -106,9 +92,9 @@ impl Backend {
         }
         let body = if self.bug == Some(Bug::GroupTornApart) { torn_apart(&body) } else { body };
         match self.server.exchange(sender, &body, During { crash, ..During::default() }) {
-            Response::Frames(chunks) => Answer { chunks, is_whole: true },
-            Response::Died(chunks) => Answer { chunks, is_whole: false },
-            Response::Refused(..) => Answer { chunks: Vec::new(), is_whole: false },
+            Response::Frames(chunks) => Answer::new(chunks, true),
+            Response::Died(chunks) => Answer::new(chunks, false),
+            Response::Refused(..) => Answer::new(Vec::new(), false),
         }
     }
 
@@ -124,8 +110,8 @@ impl Backend {
         self.server.store().replace(before.0);
         self.server.restart();
         match answer {
-            Response::Frames(chunks) | Response::Died(chunks) => Answer { chunks, is_whole: true },
-            Response::Refused(..) => Answer { chunks: Vec::new(), is_whole: false },
+            Response::Frames(chunks) | Response::Died(chunks) => Answer::new(chunks, true),
+            Response::Refused(..) => Answer::new(Vec::new(), false),
         }
     }
 
@@ -148,12 +134,19 @@ impl Backend {
         rows.map(|(key, row)| (row.clone(), state.places.get(key).map_or(0, |place| place.seq))).collect()
     }
 
+    /// Returns every live row of a programme with its version, in the order of kinds and identifiers.
+    pub fn each_row(&self, programme: usize, mut look: impl FnMut(EntityKind, &Row, u64)) {
+        let (state, programme) = (self.server.store().state(), self.programmes[programme]);
+        for (key, row) in state.rows.iter().filter(|((of, ..), _)| *of == programme) {
+            look(key.1, row, state.places.get(key).map_or(0, |place| place.seq));
+        }
+    }
+
     /// Returns every live row of a programme with its version.
     pub fn all_rows(&self, programme: usize) -> BTreeMap<(EntityKind, Uuid), (Row, u64)> {
-        let (state, programme) = (self.server.store().state(), self.programmes[programme]);
-        let own = state.rows.iter().filter(|((of, ..), _)| *of == programme);
-        own.map(|(key, row)| ((key.1, key.2), (row.clone(), state.places.get(key).map_or(0, |place| place.seq))))
-            .collect()
+        let mut rows = BTreeMap::new();
+        self.each_row(programme, |kind, row, seq| drop(rows.insert((kind, row.id), (row.clone(), seq))));
+        rows
     }
 
     /// Returns whether a row was ever there.
@@ -204,6 +197,12 @@ impl Backend {
             })
             .filter_map(|row| row.get(def, "scope_id").as_uuid())
             .collect()
+    }
+
+    /// Returns how many permissions hold now.
+    pub fn grants(&self, programme: usize) -> usize {
+        let users = self.rows(programme, EntityKind::User).into_iter();
+        users.map(|(user, _)| self.granted(programme, user.id).len()).sum()
     }
 
     /// Carries out a change of the office through the one write path. An office change that meets another one is
@@ -276,9 +275,12 @@ impl Backend {
         Backup(self.server.backup())
     }
 
-    /// Puts a copy in the place of what there is.
-    pub fn restore(&mut self, backup: &Backup) {
-        self.server.restore(backup.0.clone());
+    /// Puts a copy in the place of what there is. The newest mark is so many commits older than the copy.
+    /// Returns whether anything was lost.
+    pub fn restore(&mut self, backup: &Backup, marks_ago: usize) -> bool {
+        let has_lost = self.programmes.iter().any(|of| self.server.store().state().head(*of) != backup.0.head(*of));
+        self.server.restore(backup.0.clone(), marks_ago);
+        has_lost
     }
 
     /// Returns what the server holds, without what clocks say.
@@ -292,24 +294,6 @@ impl Backend {
             format!("{programme} {} {id} {}", kind.def().name, timeless.collect::<Vec<_>>().join(" "))
         });
         lines.collect()
-    }
-
-    /// Adds frames of a newer version that an older application skips.
-    pub fn with_newer_frames(&self, chunks: Vec<Bytes>, chance: u32, dice: &mut Dice) -> Vec<Bytes> {
-        if chance == 0 || chunks.is_empty() {
-            return chunks;
-        }
-        let add = |chunk: Bytes| {
-            let mut bytes = Vec::new();
-            for frame in frames(&chunk) {
-                frame::write(&mut bytes, frame.kind, &frame.payload);
-                if dice.per_mille(chance) {
-                    frame::write(&mut bytes, frame::SKIPPABLE | 0x21, b"something new");
-                }
-            }
-            Bytes::from(bytes)
-        };
-        chunks.into_iter().map(add).collect()
     }
 }
 
@@ -327,84 +311,4 @@ impl Backend {
         let programme = self.programmes[programme];
         self.server.store().change(|state| state.renumber(programme, early));
     }
-}
-
-/// Returns the first message of a request.
-pub fn hello_of(body: &[u8]) -> Option<Hello> {
-    match Message::read(frames(body).first()?).ok()? {
-        Message::Hello(hello) => Some(hello),
-        _ => None,
-    }
-}
-
-/// Returns the frames of a body, as far as they can be read.
-pub fn frames(body: &[u8]) -> Vec<Frame> {
-    let mut reader = Reader::new(MAX_FRAME_BYTES);
-    reader.push(body);
-    std::iter::from_fn(|| reader.next_frame().ok().flatten()).collect()
-}
-
-/// Returns a request that does not wait for news: waiting is done by the history.
-fn at_once(body: &[u8]) -> Vec<u8> {
-    rewritten(body, |message| {
-        if let Message::Hello(hello) = message {
-            hello.wait_ms = 0;
-        }
-    })
-}
-
-/// The planted mistake: every mutation is a push of its own.
-fn torn_apart(body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for frame in frames(body) {
-        match Message::read(&frame) {
-            Ok(Message::Push(push)) => {
-                let (mut hash, numbered) = (push.prev_hash, (push.first_no..).zip(push.mutations));
-                for (no, mutation) in numbered {
-                    let next = hash.then(&mutation);
-                    let single = sync_protocol::wire::Push { first_no: no, prev_hash: hash, mutations: vec![mutation] };
-                    Message::Push(single).write(&mut out);
-                    hash = next;
-                }
-            }
-            _ => frame::write(&mut out, frame.kind, &frame.payload),
-        }
-    }
-    out
-}
-
-fn rewritten(body: &[u8], mut change: impl FnMut(&mut Message)) -> Vec<u8> {
-    let mut out = Vec::new();
-    for frame in frames(body) {
-        match Message::read(&frame) {
-            Ok(mut message @ Message::Hello(_)) => {
-                change(&mut message);
-                message.write(&mut out);
-            }
-            _ => frame::write(&mut out, frame.kind, &frame.payload),
-        }
-    }
-    out
-}
-
-/// Returns what is in a chunk of a response, in a few words.
-pub fn describe(chunk: &[u8]) -> String {
-    let frames = frames(chunk);
-    let words = frames.iter().map(|frame| match Message::read(frame) {
-        Ok(Message::Welcome(w)) => format!("welcome {:?} head {} last_no {}", w.history, w.head, w.last_no),
-        Ok(Message::PushResult(r)) => {
-            let results: Vec<String> =
-                r.results.iter().map(|r| format!("{}:{:?}:{}", r.no, r.outcome, r.code)).collect();
-            format!("result upto {} {:?} {}", r.upto_no, r.demand, results.join(","))
-        }
-        Ok(Message::Scopes(s)) => format!("scopes {}", s.scopes.len()),
-        Ok(Message::Rows(r)) => format!("{} {}", r.rows.len(), r.kind.map_or("?", |kind| kind.def().name)),
-        Ok(Message::Gone(g)) => format!("gone {}", g.rows.len()),
-        Ok(Message::Checkpoint(c)) => format!("checkpoint {:?}", c.cursor.map(|cursor| cursor.seq)),
-        Ok(Message::End(e)) => format!("end {}", if e.more { "more" } else { "" }),
-        Ok(Message::Fault(f)) => format!("fault {}", f.code),
-        Ok(other) => format!("{:?}", std::mem::discriminant(&other)),
-        Err(error) => error.to_string(),
-    });
-    words.collect::<Vec<_>>().join(", ")
 }

@@ -9,6 +9,9 @@ use super::clock::START;
 use super::dice::Dice;
 use crate::sample::day;
 
+/// How many phones take part: seldom many, for each of them takes time.
+const PHONES: [usize; 12] = [2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8];
+
 /// The people and things of a history.
 #[derive(Clone, Debug)]
 pub struct Cast {
@@ -54,7 +57,7 @@ impl Cast {
     /// Draws the cast of a history.
     pub fn draw(dice: &mut Dice) -> Self {
         let programmes: Vec<ProgrammeCast> = (0..[1, 1, 2, 3][dice.below(4)]).map(|at| programme(at, dice)).collect();
-        let phones = (0..dice.between(2, 8)).map(|at| phone(at as usize, &programmes, dice)).collect();
+        let phones = (0..PHONES[dice.below(PHONES.len())]).map(|at| phone(at, &programmes, dice)).collect();
         Self { programmes, phones }
     }
 

@@ -16,6 +16,7 @@ use sync_protocol::wire::{Hello, Message, OutboxSummary, Outcome, PROTOCOL, Push
 use uuid::Uuid;
 
 use super::dice::Dice;
+use super::tally::Met;
 use crate::sample;
 
 /// What must become of a mutation.
@@ -67,8 +68,8 @@ impl Foreign {
         self.acked == self.outbox.len()
     }
 
-    /// Records something. Returns what, in words.
-    pub fn record(&mut self, user: Uuid, enterprise: Uuid, now: Timestamp, dice: &mut Dice) -> &'static str {
+    /// Records something. Returns what, in words and for the tally.
+    pub fn record(&mut self, user: Uuid, enterprise: Uuid, now: Timestamp, dice: &mut Dice) -> (&'static str, Met) {
         let mut random = [0; 10];
         dice.fill(&mut random);
         let id = uuid::Builder::from_unix_timestamp_millis(now.0 as u64, &random).into_uuid();
@@ -95,7 +96,12 @@ impl Foreign {
         let hash = self.outbox.last().map_or(ChainHash::START, |(_, hash)| *hash).then(&bytes);
         self.outbox.push((bytes, hash));
         self.expected.insert(self.outbox.len() as u64, expected);
-        what
+        let met = match expected {
+            Expected::Applied => Met::OtherVersion,
+            Expected::Held => Met::PoisonHeld,
+            Expected::Rejected => Met::PoisonRefused,
+        };
+        (what, met)
     }
 
     fn visit(&self, id: Uuid, user: Uuid, enterprise: Uuid, now: Timestamp) -> Mutation {

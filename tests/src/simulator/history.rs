@@ -27,6 +27,7 @@ use super::phone::{Phone, Stop, Want};
 use super::plan::{Plan, Step};
 use super::promise::Promises;
 use super::queue::{Coming, Queue};
+use super::tally::{Met, Tally};
 use super::trace::Trace;
 
 const SECOND_MS: i64 = 1_000;
@@ -59,6 +60,8 @@ pub struct Outcome {
     pub trace_hash: u64,
     /// The lines of the trace, if they were kept.
     pub trace: Vec<String>,
+    /// What was met.
+    pub tally: Tally,
     /// What the server holds in the end, without what clocks say: equal for equal histories.
     pub state: Vec<String>,
 }
@@ -74,6 +77,7 @@ pub struct History<'p> {
     pub(super) deeds: Deeds,
     pub(super) violations: Vec<Violation>,
     pub(super) promises: Promises,
+    pub(super) tally: Tally,
     queue: Queue,
     network: Network,
     trace: Trace,
@@ -117,6 +121,7 @@ impl<'p> History<'p> {
             deeds: Deeds::default(),
             violations: Vec::new(),
             promises: Promises::default(),
+            tally: Tally::default(),
             queue: Queue::default(),
             network: Network::new(plan.knobs, Dice::named(plan.seed, 3), phones),
             trace: Trace::new(options.keeps_trace),
@@ -199,7 +204,9 @@ impl<'p> History<'p> {
             self.say(format_args!("VIOLATION {violation}"));
         }
         let trace_hash = self.trace.hash();
-        Outcome { violations: self.violations, trace_hash, trace: self.trace.into_lines(), state }
+        let mut tally = self.tally;
+        tally.add(&self.network.tally, true);
+        Outcome { violations: self.violations, trace_hash, trace: self.trace.into_lines(), tally, state }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -232,12 +239,9 @@ impl<'p> History<'p> {
             Coming::Start { phone } => self.start(phone),
             Coming::Resume { phone } => self.wake(phone),
             Coming::Sleep { phone, since } => self.sleep(phone, since),
-            Coming::DiskHeals { phone } => {
-                if let Some(phone) = &mut self.phones[phone] {
-                    phone.disk.heal();
-                }
-            }
+            Coming::DiskHeals { phone, is_full } => self.disk_heals(phone, is_full),
             Coming::SlowCommit { programme, number, salt } => {
+                self.tally.count(Met::SlowOffice);
                 let head = self.server.head(programme).seq;
                 self.office(programme, &mut Dice::new(salt), office::edit);
                 if let Some(number) = number.filter(|_| self.server.head(programme).seq > head) {
@@ -301,12 +305,15 @@ impl<'p> History<'p> {
         self.say(format_args!("step {number} {:?}", planned.step));
         match planned.step {
             Step::Record { phone } => self.record(phone, &mut dice, act::record),
+            Step::RecordMany { phone, times } => {
+                (0..times).for_each(|_| self.record(phone, &mut dice, act::record));
+            }
             Step::Settle { phone } => self.record(phone, &mut dice, act::settle),
             Step::Wake { phone } => self.wake(phone),
             Step::OfficeEdit { programme } => self.office(programme, &mut dice, office::edit),
             Step::OfficeDecide { programme } => self.office(programme, &mut dice, office::decide),
-            Step::OfficeAssign { programme } => self.office(programme, &mut dice, office::assign),
-            Step::OfficeBar { programme } => self.office(programme, &mut dice, office::bar),
+            Step::OfficeAssign { programme } => self.assign(programme, &mut dice),
+            Step::OfficeBar { programme } => self.bar(programme, &mut dice),
             Step::OfficeSlowEdit { programme, for_ms } => {
                 let number = self.server.begin_slow(programme);
                 let at_ms = self.now_ms() + for_ms;
@@ -327,21 +334,20 @@ impl<'p> History<'p> {
                     phone.disk.fail(is_full, after, stays);
                 }
                 let at_ms = self.now_ms() + i64::from(calls) * 10 * SECOND_MS;
-                self.queue.push(at_ms, Coming::DiskHeals { phone });
+                self.queue.push(at_ms, Coming::DiskHeals { phone, is_full });
             }
             Step::CrashServer { is_after_commit } => self.server.crash_next = Some(is_after_commit),
             Step::BackUpServer => self.server_backup = Some((self.now(), self.server.back_up())),
-            Step::RestoreServer => self.restore_server(),
+            Step::RestoreServer => self.restore_server(&mut dice),
             Step::BackUpPhone { phone } => self.back_up_phone(phone),
             Step::RestorePhone { phone } => self.restore_phone(phone),
             Step::ClonePhone { from, to } => self.clone_phone(from, to),
-            Step::SetClock { phone, offset_ms } => {
-                let is_right = self.options.has_right_clocks;
-                if let Some(phone) = &mut self.phones[phone] {
-                    phone.world.set_offset_ms(if is_right { 0 } else { offset_ms });
-                }
+            Step::SetClock { phone, offset_ms } => self.set_clock(phone, offset_ms),
+            Step::ExpireToken { phone } => {
+                self.tally.count(Met::TokenExpired);
+                self.expired.insert(phone);
             }
-            Step::ExpireToken { phone } => drop(self.expired.insert(phone)),
+            Step::Upgrade { phone, versions } => self.upgrade(phone, versions),
             Step::Poison { phone } => self.poison(phone, &mut dice),
         }
     }
@@ -362,14 +368,18 @@ impl<'p> History<'p> {
         let first = self.deeds.next();
         let done = act(store, &mut self.deeds, actor, dice);
         let deeds: Vec<String> = self.deeds.iter().skip(first).map(|(n, deed)| format!("d{n} {deed}")).collect();
+        let is_group = self.deeds.iter().skip(first).any(|(_, deed)| deed.group.is_some());
+        self.tally.count_if(is_group, Met::Group);
+        self.tally.count_if(matches!(done, Done::Failed(_)), Met::SaveFailed);
         self.say(format_args!("phone {at}: {done:?} {}", deeds.join(", ")));
+        self.note_clock(at);
         self.stay_awake(at);
         if matches!(done, Done::Recorded(_)) && cast.is_connected {
             self.let_handle(at, Event::Recorded);
         }
     }
 
-    fn office(&mut self, programme: usize, dice: &mut Dice, act: office::Act) {
+    pub(super) fn office(&mut self, programme: usize, dice: &mut Dice, act: office::Act) {
         let now = self.now();
         let what = act(&mut self.server, &mut self.deeds, &self.plan.cast, programme, now, dice);
         self.say(format_args!("office {programme}: {what}"));
@@ -472,6 +482,7 @@ impl<'p> History<'p> {
         let (down_ms, loses_power) = (phone.down_ms, phone.loses_power);
         phone.crash_after = None;
         phone.stop(&folder, loses_power.then_some(seed)).expect("the folder can be copied");
+        self.tally.count(if loses_power { Met::PowerLost } else { Met::AppKilled });
         self.say(format_args!("phone {at} stops{}", if loses_power { " and loses its power" } else { "" }));
         self.queue.push(now + down_ms, Coming::Start { phone: at });
     }

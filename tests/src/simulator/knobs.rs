@@ -5,7 +5,7 @@ use super::dice::Dice;
 
 /// Whether phones are copied, by a backup or to a second phone. Two phones under one name do not yet come together in
 /// every history.
-const COPIES: bool = false;
+pub const COPIES: bool = false;
 
 /// The faults of one history. Chances are per thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +54,10 @@ pub struct Knobs {
     pub bars: bool,
     /// Whether transactions of the office stay open for long.
     pub slow_office: bool,
+    /// Whether applications are brought up to date.
+    pub upgrades: bool,
+    /// Whether people record much at once.
+    pub bursts: bool,
     /// How many applications send what this server does not understand.
     pub poison: u32,
     /// The chance that a reply holds frames of a newer version.
@@ -93,6 +97,8 @@ impl Knobs {
             scope: is_on(),
             bars: is_on(),
             slow_office: is_on(),
+            upgrades: is_on(),
+            bursts: is_on(),
             poison,
             newer_frames,
             page_rows: [1, 2, 5, 20, 200, 2_000][dice.below(6)],

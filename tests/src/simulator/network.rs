@@ -6,10 +6,16 @@ use client_sdk::sync::Failure;
 use super::dice::Dice;
 use super::knobs::Knobs;
 use super::plan::Way;
+use super::tally::{Met, Tally};
 
 const SECOND_MS: i64 = 1_000;
 /// When a phone learns that nobody answers, beyond what it lets the server wait.
 const TIMEOUT_MS: i64 = 15 * SECOND_MS;
+
+/// What a message takes at most where nothing is wrong.
+const LATENCY_MS: i64 = 2 * SECOND_MS;
+/// A copy of a request is late after this.
+const LATE_MS: i64 = 600 * SECOND_MS;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -48,12 +54,14 @@ pub struct Network {
     /// For each phone, which way does not work until when.
     cuts: Vec<Vec<(Way, i64)>>,
     is_healed: bool,
+    /// What messages have met.
+    pub tally: Tally,
 }
 
 impl Network {
     /// Returns a network with the faults of a history.
     pub fn new(knobs: Knobs, dice: Dice, phones: usize) -> Self {
-        Self { knobs, dice, cuts: vec![Vec::new(); phones], is_healed: false }
+        Self { knobs, dice, cuts: vec![Vec::new(); phones], is_healed: false, tally: Tally::default() }
     }
 
     /// Takes all faults away for good.
@@ -77,7 +85,8 @@ impl Network {
         let knobs = self.knobs;
         let latency_ms = self.latency();
         let lost = self.dice.per_mille(knobs.loss);
-        let is_lost = lost || self.is_cut(phone, Way::Up, now_ms);
+        let is_cut = self.is_cut(phone, Way::Up, now_ms);
+        let is_lost = lost || is_cut;
         let copy_after_ms = self.dice.per_mille(knobs.duplicates).then(|| self.copy_after());
         let strange = self.dice.per_mille(knobs.portal);
         let busy = self.dice.per_mille(knobs.busy);
@@ -92,19 +101,29 @@ impl Network {
             None
         };
         let arrives_after_ms = failure.is_none().then_some(latency_ms);
-        let is_up = !self.is_cut(phone, Way::Up, now_ms) && !strange && !busy;
-        Sending { arrives_after_ms, copy_after_ms: copy_after_ms.filter(|_| is_up), failure }
+        let copy_after_ms = copy_after_ms.filter(|_| !is_cut && !strange && !busy);
+        self.tally.count_if(strange, Met::Portal);
+        self.tally.count_if(busy && !strange, Met::Busy);
+        self.tally.count_if(lost && !strange && !busy, Met::LostRequest);
+        self.tally.count_if(is_cut && !strange && !busy, Met::CutUp);
+        self.tally.count_if(copy_after_ms.is_some_and(|ms| ms < LATE_MS), Met::Duplicate);
+        self.tally.count_if(copy_after_ms.is_some_and(|ms| ms >= LATE_MS), Met::LateDuplicate);
+        Sending { arrives_after_ms, copy_after_ms, failure }
     }
 
     /// Draws what becomes of a reply to a request that let the server wait for `wait_ms`.
     pub fn reply(&mut self, phone: usize, now_ms: i64, wait_ms: u32, chunks: Vec<Bytes>, is_whole: bool) -> Reply {
         let timeout = TIMEOUT_MS.max(2 * i64::from(wait_ms));
-        if self.dice.per_mille(self.knobs.loss) || self.is_cut(phone, Way::Down, now_ms) {
+        let (is_lost, is_cut) = (self.dice.per_mille(self.knobs.loss), self.is_cut(phone, Way::Down, now_ms));
+        self.tally.count_if(is_lost, Met::LostReply);
+        self.tally.count_if(is_cut, Met::CutDown);
+        if is_lost || is_cut {
             return Reply { parts: Vec::new(), end: (timeout, Some(offline())) };
         }
         let total: usize = chunks.iter().map(Bytes::len).sum();
         let breaks_at = self.dice.per_mille(self.knobs.truncation).then(|| self.dice.below(total + 1));
         let flips_at = self.dice.per_mille(self.knobs.flips).then(|| self.dice.below(total * 8));
+        self.tally.count_if(flips_at.is_some(), Met::Flipped);
         let mut after_ms = self.latency();
         let mut parts = Vec::new();
         let mut seen = 0;
@@ -117,6 +136,7 @@ impl Network {
             if let Some(at) = breaks_at.filter(|at| *at < seen) {
                 bytes.truncate(bytes.len().saturating_sub(seen - at));
                 parts.push(Part { after_ms, bytes: bytes.into() });
+                self.tally.count(Met::Truncated);
                 return Reply { parts, end: (after_ms + 1, Some(offline())) };
             }
             parts.push(Part { after_ms, bytes: bytes.into() });
@@ -126,12 +146,17 @@ impl Network {
     }
 
     fn latency(&mut self) -> i64 {
-        if self.is_healed { self.dice.between(10, 200) } else { self.dice.between(10, 2_000 + self.knobs.reorder_ms) }
+        if self.is_healed {
+            return self.dice.between(10, 200);
+        }
+        let latency_ms = self.dice.between(10, LATENCY_MS + self.knobs.reorder_ms);
+        self.tally.count_if(latency_ms > LATENCY_MS, Met::Overtaken);
+        latency_ms
     }
 
     fn copy_after(&mut self) -> i64 {
         if self.knobs.late_duplicates && self.dice.per_mille(300) {
-            self.dice.between(600 * SECOND_MS, 8 * 3_600 * SECOND_MS)
+            self.dice.between(LATE_MS, 8 * 3_600 * SECOND_MS)
         } else {
             self.dice.between(10, 20 * SECOND_MS)
         }

@@ -9,6 +9,10 @@ const SECOND_MS: i64 = 1_000;
 const HOUR_MS: i64 = 3_600 * SECOND_MS;
 const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
 
+/// How many acts and faults a history has: mostly few, for most mistakes show in a short one and time is better spent
+/// on another.
+const LENGTHS: [usize; 12] = [50, 50, 50, 50, 60, 60, 80, 80, 120, 120, 200, 400];
+
 /// A history to be played.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -49,6 +53,8 @@ pub enum Way {
 pub enum Step {
     /// A person records something.
     Record { phone: usize },
+    /// A person records much, one thing after the other.
+    RecordMany { phone: usize, times: u32 },
     /// A person deals with what was refused, or with a conflict.
     Settle { phone: usize },
     /// A person opens the application, which syncs.
@@ -85,6 +91,8 @@ pub enum Step {
     SetClock { phone: usize, offset_ms: i64 },
     /// The tokens of a phone run out.
     ExpireToken { phone: usize },
+    /// A newer application opens the files that one of so many versions before has left.
+    Upgrade { phone: usize, versions: u32 },
     /// Another application records something that this server does not understand, or always refuses.
     Poison { phone: usize },
 }
@@ -95,7 +103,7 @@ impl Plan {
         let mut dice = Dice::named(seed, 1);
         let mut cast = Cast::draw(&mut dice);
         let knobs = Knobs::draw(&mut dice);
-        let length = [50, 60, 80, 120, 200, 400][dice.below(6)] / if cast.phones.len() > 4 { 2 } else { 1 };
+        let length = LENGTHS[dice.below(LENGTHS.len())] / if cast.phones.len() > 4 { 2 } else { 1 };
         let people = cast.phones.len();
         if knobs.poison > 0 {
             let template = cast.phones[0];
@@ -200,6 +208,15 @@ impl Drawing {
                 let step = if self.dice.per_mille(500) { Step::Record { phone: to } } else { Step::Wake { phone: to } };
                 self.push(at, step);
             }
+        }
+        if knobs.upgrades {
+            let at = self.dice.between(0, self.at_ms);
+            let versions = self.dice.between(1, 2) as u32;
+            self.push(at, Step::Upgrade { phone, versions });
+        }
+        if knobs.bursts {
+            let (at, times) = (self.dice.between(0, self.at_ms), self.dice.between(20, 100) as u32);
+            self.push(at, Step::RecordMany { phone, times });
         }
         if knobs.disk {
             for phone in 0..self.people {

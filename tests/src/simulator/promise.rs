@@ -8,7 +8,8 @@ use sync_protocol::entity::EntityKind;
 use sync_protocol::wire::Message;
 use uuid::Uuid;
 
-use super::backend::{Answer, Backend, frames, hello_of};
+use super::backend::Backend;
+use super::talk::{Answer, hello_of};
 use super::view;
 
 /// The rows that a phone has after a reply, with their versions.
@@ -35,8 +36,7 @@ impl Promises {
         body: &[u8],
         answer: &Answer,
     ) {
-        let messages = answer.chunks.iter().flat_map(|chunk| frames(chunk)).filter_map(|f| Message::read(&f).ok());
-        let cursor = messages.filter_map(|message| match message {
+        let cursor = answer.messages().filter_map(|message| match message {
             Message::Checkpoint(checkpoint) => checkpoint.cursor,
             _ => None,
         });
@@ -44,9 +44,7 @@ impl Promises {
         let since = hello_of(body)
             .filter(|hello| hello.cursor.epoch == cursor.epoch && hello.behind.is_empty())
             .map_or(0, |hello| hello.cursor.seq);
-        let seen = view::of_phone(server, programme, user);
-        let rows = seen.iter().filter(|(_, (_, seq))| (since + 1..=cursor.seq).contains(seq));
-        let rows = rows.map(|((kind, id), (_, seq))| (*kind, *id, *seq)).collect();
+        let rows = view::versions_of_phone(server, programme, user, since + 1..=cursor.seq);
         self.0.retain(|(phone, _), _| *phone != request.0);
         self.0.insert(request, Promise { cursor, rows });
     }

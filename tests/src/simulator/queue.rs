@@ -32,7 +32,7 @@ pub enum Coming {
     /// A transaction of the office commits, under the number that it took before, if it did.
     SlowCommit { programme: usize, number: Option<u64>, salt: u64 },
     /// The disk of a phone works again.
-    DiskHeals { phone: usize },
+    DiskHeals { phone: usize, is_full: bool },
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Many histories, side by side, and what is told of them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bug::Bug;
@@ -7,6 +8,7 @@ use super::check::Violation;
 use super::history::{Options, Outcome, play};
 use super::plan::Plan;
 use super::shrink::shrink;
+use super::tally::Tally;
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +60,21 @@ fn play_pair(seed: u64, bug: Option<Bug>) -> Outcome {
     wrong
 }
 
-/// Plays histories. Returns how many were played, and the failures in the order of their seeds.
-pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> (u64, Vec<Failure>) {
-    let (next, failures) = (AtomicU64::new(0), std::sync::Mutex::new(Vec::new()));
+/// What many histories came to.
+#[derive(Debug)]
+pub struct Played {
+    /// How many were played.
+    pub histories: u64,
+    /// Those that failed, in the order of their seeds.
+    pub failures: Vec<Failure>,
+    /// What they met.
+    pub tally: Tally,
+}
+
+/// Plays histories.
+pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> Played {
+    let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let tally = Mutex::new(Tally::default());
     let failed = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..runs.threads.max(1) {
@@ -72,6 +86,7 @@ pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> (u64, Vec<Failure>) {
                     }
                     let seed = runs.seed + at;
                     let outcome = if runs.clock_pairs { play_pair(seed, runs.bug) } else { play_one(seed, runs.bug) };
+                    tally.lock().expect("no thread panics").add(&outcome.tally, false);
                     if !outcome.violations.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
                         failures.lock().expect("no thread panics").push(Failure { seed, outcome });
@@ -83,7 +98,8 @@ pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> (u64, Vec<Failure>) {
     });
     let mut failures = failures.into_inner().expect("no thread panics");
     failures.sort_by_key(|failure| failure.seed);
-    (next.into_inner().min(runs.histories), failures)
+    let histories = next.into_inner().min(runs.histories);
+    Played { histories, failures, tally: tally.into_inner().expect("no thread panics") }
 }
 
 /// Returns a failure as a person wants to read it: the smallest plan that still fails in the same way, its trace, and

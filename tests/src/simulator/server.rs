@@ -147,12 +147,13 @@ impl SimServer {
         (*self.store.state()).clone()
     }
 
-    /// Restores a backup: every programme starts another history above what was ever told.
-    pub fn restore(&mut self, mut backup: State) {
+    /// Restores a backup: every programme starts another history above what was ever told. The newest mark of what
+    /// both have in common is so many commits older than the backup.
+    pub fn restore(&mut self, mut backup: State, marks_ago: usize) {
         let lost = self.store.state();
         backup.draw_after(&lost);
         for (programme, head) in &lost.heads {
-            backup.start_epoch(*programme, head.seq);
+            backup.start_epoch(*programme, head, marks_ago);
         }
         self.store.replace(backup);
         self.restart();

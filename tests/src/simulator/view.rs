@@ -1,6 +1,7 @@
 //! Who may see what, said a second time: from the decisions of the office alone, without the policy of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::value::Value;
@@ -77,4 +78,21 @@ pub fn of_phone(server: &Backend, programme: usize, user: Uuid) -> Rows {
     let rows = server.all_rows(programme).into_iter();
     let seen = rows.filter(|((kind, _), (row, _))| may_see(user, &enterprises, *kind, row));
     seen.map(|((kind, id), (row, seq))| ((kind, id), (as_shown(kind, row), seq))).collect()
+}
+
+/// Returns the rows of a range of versions that a mentor's phone has when it has everything.
+pub fn versions_of_phone(
+    server: &Backend,
+    programme: usize,
+    user: Uuid,
+    range: RangeInclusive<u64>,
+) -> Vec<(EntityKind, Uuid, u64)> {
+    let enterprises = server.granted(programme, user);
+    let mut found = Vec::new();
+    server.each_row(programme, |kind, row, seq| {
+        if range.contains(&seq) && may_see(user, &enterprises, kind, row) {
+            found.push((kind, row.id, seq));
+        }
+    });
+    found
 }

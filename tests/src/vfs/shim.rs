@@ -48,16 +48,17 @@ impl Registration {
     pub(super) fn new(disk: Arc<Disk>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = format!("fault-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        // SAFETY: SQLite is told to initialise itself, and asked for its default VFS, which lives as long as the
+        // The one for files that a single process has open: connections exclude each other without asking the system.
+        // SAFETY: SQLite is told to initialise itself, and asked for a VFS of its own, which lives as long as the
         // process.
         let real = unsafe {
             assert_eq!(ffi::sqlite3_initialize(), ffi::SQLITE_OK, "SQLite starts");
-            ffi::sqlite3_vfs_find(ptr::null())
+            ffi::sqlite3_vfs_find(c"unix-excl".as_ptr())
         };
         assert!(!real.is_null(), "SQLite has a VFS");
         let c_name = CString::new(name.clone()).expect("the name has no zero byte");
         let context = Box::new(Context { name: c_name, real, disk });
-        // SAFETY: the default VFS is initialised. Its functions that are copied do not look at the VFS they are
+        // SAFETY: the real VFS is initialised. Its functions that are copied do not look at the VFS they are
         // called with; those that do are replaced and called with the original.
         let mut vfs = Box::new(unsafe { *real });
         vfs.iVersion = 2;

@@ -1,6 +1,9 @@
 //! The cursor tells the truth: what it covers is on the phone.
 
-use client_sdk::store::RowState;
+use std::collections::BTreeSet;
+
+use client_sdk::store::{RowState, Store};
+use uuid::Uuid;
 
 use super::super::history::History;
 use super::super::plan::Step;
@@ -16,10 +19,16 @@ pub fn promised(history: &mut History<'_>, at: usize, request: u64) {
     let missing = {
         let Some(phone) = history.phones[at].as_ref() else { return };
         let Some(store) = phone.store.as_ref().filter(|_| phone.complete == Some(promise.cursor)) else { return };
+        // After a restore, or where digests differ, the phone knows that rows may be wrong and does not say that it
+        // is up to date.
+        if store.sync_view().is_ok_and(|view| view.is_repairing) {
+            return;
+        }
+        let own = changed_here(store);
         let lacks = |(kind, id, seq): &&(_, _, u64)| match store.get(*kind, *id) {
             Ok(Some(shown)) => shown.seq < *seq && matches!(shown.state, RowState::Synced | RowState::Conflict),
-            // A voided row that waits to be told so is not shown.
-            Ok(None) => !store.pending(u32::MAX).is_ok_and(|p| p.iter().any(|change| change.mutation.row_id == *id)),
+            // A row that was voided here is not shown, whether the server knows of it, keeps it or has refused it.
+            Ok(None) => !own.contains(id),
             Err(_) => false,
         };
         promise.rows.iter().find(lacks).map(|(kind, id, seq)| (kind.def().name, *id, *seq))
@@ -28,4 +37,10 @@ pub fn promised(history: &mut History<'_>, at: usize, request: u64) {
         let cursor = promise.cursor.seq;
         history.violate("cursor", format!("phone {at} is at {cursor} without {kind} {id} of {seq}"));
     }
+}
+
+/// Returns the rows with changes that wait, are held or were refused.
+fn changed_here(store: &Store) -> BTreeSet<Uuid> {
+    let changes = [store.pending(u32::MAX), store.held(u32::MAX), store.rejected(u32::MAX)];
+    changes.into_iter().flatten().flatten().map(|change| change.mutation.row_id).collect()
 }

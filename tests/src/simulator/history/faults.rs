@@ -3,19 +3,38 @@
 use std::sync::Arc;
 
 use super::History;
+use crate::simulator::aging;
 use crate::simulator::clock::{START, SimWorld};
 use crate::simulator::dice::Dice;
 use crate::simulator::disk;
+use crate::simulator::office;
 use crate::simulator::phone::Phone;
+use crate::simulator::tally::Met;
 
 impl History<'_> {
-    pub(super) fn restore_server(&mut self) {
+    pub(super) fn restore_server(&mut self, dice: &mut Dice) {
         let Some((since, backup)) = &self.server_backup else { return };
-        self.server.restore(backup);
+        let has_lost = self.server.restore(backup, dice.below(4));
+        self.tally.count_if(has_lost, Met::ServerRestored);
         let since = *since;
         self.deeds.forget_office(since);
         self.say(format_args!("the server is as it was at {}", since.0 - START.0));
         self.look_for_news();
+    }
+
+    pub(super) fn assign(&mut self, programme: usize, dice: &mut Dice) {
+        let before = self.server.grants(programme);
+        self.office(programme, dice, office::assign);
+        let now = self.server.grants(programme);
+        self.tally.count_if(now > before, Met::Granted);
+        self.tally.count_if(now < before, Met::GrantTaken);
+    }
+
+    pub(super) fn bar(&mut self, programme: usize, dice: &mut Dice) {
+        let head = self.server.head(programme);
+        self.office(programme, dice, office::bar);
+        let is_done = self.server.head(programme) != head;
+        self.tally.count_if(is_done, Met::Barred);
     }
 
     pub(super) fn back_up_phone(&mut self, at: usize) {
@@ -30,6 +49,7 @@ impl History<'_> {
         let Some((since, backup)) = self.phone_backups.remove(&at) else { return };
         let Some(phone) = &mut self.phones[at] else { return };
         phone.move_to(&backup).expect("the folder can be removed");
+        self.tally.count(Met::PhoneRestored);
         self.deeds.forget_phone(at, since);
         self.start(at);
     }
@@ -40,7 +60,45 @@ impl History<'_> {
         disk::copy_folder(&phone.folder, &folder).expect("the folder can be copied");
         let world = SimWorld::new(&self.clock, Dice::named(self.plan.seed, 100 + to as u64));
         self.phones[to] = Some(Phone::new(self.plan.cast.phones[to], Arc::new(world), folder, self.options.bug));
+        self.tally.count(Met::PhoneCloned);
         self.start(to);
+    }
+
+    pub(super) fn set_clock(&mut self, at: usize, offset_ms: i64) {
+        let is_start = self.now() == START;
+        self.tally.count_if(!is_start, Met::ClockJump);
+        let is_right = self.options.has_right_clocks;
+        if let Some(phone) = &mut self.phones[at] {
+            phone.world.set_offset_ms(if is_right { 0 } else { offset_ms });
+        }
+    }
+
+    /// Notes under which clock something was recorded.
+    pub(super) fn note_clock(&mut self, at: usize) {
+        const DAY_MS: i64 = 86_400_000;
+        let now = self.now();
+        let shown = self.phones[at].as_ref().map_or(now, |phone| client_sdk::world::World::now(phone.world.as_ref()));
+        self.tally.count_if((shown.0 - now.0).abs() > DAY_MS, Met::WrongClock);
+    }
+
+    pub(super) fn disk_heals(&mut self, at: usize, is_full: bool) {
+        let Some(phone) = &mut self.phones[at] else { return };
+        let has_failed = phone.disk.has_failed();
+        phone.disk.heal();
+        self.tally.count_if(has_failed, if is_full { Met::DiskFull } else { Met::DiskBroken });
+    }
+
+    /// The application is closed, and a newer one opens what an older one would have left.
+    pub(super) fn upgrade(&mut self, at: usize, versions: u32) {
+        let Some(phone) = self.phone(at) else { return };
+        let has_work = phone.store().and_then(|store| store.status()).is_ok_and(|status| status.pending > 0);
+        phone.store = None;
+        let aged = aging::age(&phone.folder, &phone.disk.name(), versions);
+        self.tally.count_if(aged.is_ok(), Met::Upgraded);
+        self.tally.count_if(aged.is_ok() && has_work, Met::UpgradedWithWork);
+        // A disk that fails just then leaves the files as they are.
+        self.say(format_args!("phone {at} gets a newer application: {aged:?}"));
+        self.start(at);
     }
 
     pub(super) fn poison(&mut self, at: usize, dice: &mut Dice) {
@@ -48,7 +106,8 @@ impl History<'_> {
         let now = self.now();
         let enterprise = self.plan.cast.programmes[cast.programme].enterprises[0];
         let Some(foreign) = self.foreign.get_mut(&at) else { return };
-        let what = foreign.record(cast.user, enterprise, now, dice);
+        let (what, met) = foreign.record(cast.user, enterprise, now, dice);
+        self.tally.count(met);
         self.say(format_args!("phone {at} records {what}"));
         self.wake(at);
     }

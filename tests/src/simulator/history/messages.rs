@@ -5,9 +5,10 @@ use client_sdk::sync::Failure;
 use client_sdk::sync::machine::Event;
 
 use super::{History, Waiting};
-use crate::simulator::backend::describe;
 use crate::simulator::check;
 use crate::simulator::queue::Coming;
+use crate::simulator::talk;
+use crate::simulator::tally::Met;
 
 impl History<'_> {
     pub(super) fn send(&mut self, at: usize, body: Bytes, wait_ms: u32) {
@@ -42,7 +43,10 @@ impl History<'_> {
         }
         let user = self.plan.cast.phones[at].user;
         let is_lost = !self.is_healed && self.dice.per_mille(50);
-        let event = if self.server.is_barred(user) {
+        let is_barred = self.server.is_barred(user);
+        self.tally.count_if(is_barred, Met::SignedOut);
+        self.tally.count_if(is_lost && !is_barred, Met::TokensLost);
+        let event = if is_barred {
             Event::TokenRefused
         } else if is_lost {
             Event::Failed(Failure::Offline("the tokens did not arrive".to_owned()))
@@ -90,16 +94,22 @@ impl History<'_> {
         let now = self.now_ms();
         let cast = self.plan.cast.phones[at];
         let head = self.server.head(cast.programme).seq;
+        let dies = self.server.crash_next;
         let answer = self.server.exchange(cast.programme, cast.user, body);
-        check::delivered(self, at, &answer.chunks);
+        if let Some(is_after) = dies.filter(|_| !answer.is_whole) {
+            self.tally.count(if is_after { Met::ServerDiedAfter } else { Met::ServerDiedBefore });
+        }
+        self.tally.count_answer(answer.messages());
+        check::delivered(self, at, &answer);
         self.say(format_args!(
             "the server answers phone {at}, request {request:?}: {}{}",
-            answer.chunks.iter().map(|chunk| describe(chunk)).collect::<Vec<_>>().join(" | "),
+            answer.words(),
             if answer.is_whole { "" } else { ", and stops" }
         ));
         if let Some(request) = request {
             self.promises.note(&self.server, cast.programme, cast.user, (at, request), body, &answer);
-            let chunks = self.server.with_newer_frames(answer.chunks, self.plan.knobs.newer_frames, &mut self.dice);
+            let chunks =
+                talk::with_newer_frames(answer.chunks, self.plan.knobs.newer_frames, &mut self.dice, &mut self.tally);
             let reply = self.network.reply(at, now, wait_ms, chunks, answer.is_whole);
             for part in reply.parts {
                 self.queue.push(now + part.after_ms, Coming::Part { phone: at, request, bytes: part.bytes });

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use server::domain::viewer::{Grant, Viewer};
-use server::store::log::{Entry, Own};
+use server::store::log::{Bounds, Entry, Own};
 use server::store::mutations::{FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
 use server::store::rows::StoredRow;
 use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
 use sync_protocol::code::HeldState;
-use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, ReportingPeriod, Row, ScopeGrant, User};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::VersionedRow;
@@ -289,6 +289,11 @@ impl WriteTx for MemoryTx {
         Ok(changes)
     }
 
+    async fn forks(&mut self, programme: Uuid) -> Answer<Vec<Fork>> {
+        self.store.call().await;
+        Ok(self.state.forks_of(programme).to_vec())
+    }
+
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
         self.store.call().await;
         let items =
@@ -496,9 +501,17 @@ impl LogSnapshot for MemorySnapshot {
 
     async fn knows(&mut self, cursor: &Cursor) -> Answer<bool> {
         self.store.call().await;
-        let seal = self.state.seals.get(&(self.programme, cursor.seq));
-        let is_known = seal.is_some_and(|seal| seal.chain == cursor.chain) && cursor.seq <= self.head().seq;
-        Ok(cursor.seq == 0 || (cursor.epoch == self.head().epoch && is_known))
+        Ok(self.state.knows(self.programme, cursor))
+    }
+
+    async fn common_with(&mut self, cursor: &Cursor) -> Answer<Option<Cursor>> {
+        self.store.call().await;
+        Ok(self.state.common_with(self.programme, cursor))
+    }
+
+    /// Nothing is pruned, and nobody says what is safe.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
     }
 
     async fn outbox_state(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {

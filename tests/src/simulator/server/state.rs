@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use server::store::log::{Entry, Own};
 use server::store::mutations::{FieldChange, MutationRecord, Outbox};
 use sha2::{Digest as _, Sha256};
-use sync_protocol::cursor::{Cursor, Position};
+use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::GoneReason;
 use uuid::Uuid;
 
+mod epochs;
 mod planted;
 
 /// A row of a programme.
@@ -43,6 +44,8 @@ pub struct State {
     index: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
     /// Rows that left a scope.
     exits: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
+    /// Where histories of a programme were left.
+    forks: BTreeMap<Uuid, Vec<Fork>>,
     /// How often something unpredictable was drawn.
     draws: u64,
 }
@@ -144,15 +147,6 @@ impl State {
         }
         self.seals.insert((programme, seq), Seal { chain, ..seal });
         seq
-    }
-
-    /// Starts another history, as after a restore: a new epoch, and numbers that were never used.
-    pub fn start_epoch(&mut self, programme: Uuid, above: u64) {
-        const JUMP: u64 = 1_000_000;
-        let seq = self.head(programme).seq.max(above) + JUMP;
-        let (epoch, chain) = (self.draw(), self.draw_chain(self.head(programme).chain, seq));
-        self.heads.insert(programme, Cursor { epoch, seq, chain });
-        self.seals.insert((programme, seq), Seal { chain, ..Seal::default() });
     }
 
     fn put(&mut self, programme: Uuid, kind: EntityKind, row: Row, seq: u64) -> bool {
