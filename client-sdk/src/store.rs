@@ -10,6 +10,7 @@ mod account;
 mod ack;
 mod answers;
 mod apply;
+mod archive;
 mod ballast;
 mod cache;
 mod change;

@@ -7,7 +7,7 @@ use sync_protocol::value::FieldValue as _;
 use sync_protocol::wire::Checkpoint;
 use uuid::Uuid;
 
-use super::cache::{Base, LOCAL_ONLY};
+use super::cache::{Base, LOCAL_ONLY, UNCONFIRMED};
 use super::change::ChangeState;
 use super::outbox::{RowKey, execute};
 use super::overlay::Overlay;
@@ -92,10 +92,14 @@ impl Inner {
             settled.extend(self.accepted_up_to(cursor.seq, &mut touched));
         }
         for position in &settled {
-            self.overlay.remove(*position);
+            self.overlay.settle(*position);
         }
         for key in touched {
             self.refresh(key)?;
+        }
+        if page.checkpoint.cursor.is_some() {
+            // Also what has just lost its last change without having come again.
+            self.sweep()?;
         }
         if !settled.is_empty() {
             self.drop_settled_scopes()?;
@@ -185,6 +189,8 @@ impl Inner {
         if !self.overlay.contains(key) {
             self.cache.drop_base(key)?;
             return match base.filter(|base| !base.is_gone) {
+                // A version that has not come again is not known, which is not the same as a row of this device's own.
+                Some(base) if base.seq <= 0 => self.cache.show(key.0, UNCONFIRMED, &base.row),
                 Some(base) => self.cache.show(key.0, base.seq, &base.row),
                 None => self.cache.hide(key),
             };
@@ -199,7 +205,6 @@ impl Inner {
         self.set_behind(&checkpoint.behind)?;
         if let Some(cursor) = &checkpoint.cursor {
             self.set_cursor(cursor)?;
-            self.sweep()?;
             self.forget_asked()?;
             meta::set(&self.cache.conn, "complete_ms", now_ms)?;
             self.ballast.restore();

@@ -54,6 +54,8 @@ pub(super) const STEPS: &[&str] = &[
 pub(super) const LOCAL_ONLY: i64 = 0;
 /// The version of rows that a new download has not confirmed yet.
 pub(super) const UNCONFIRMED: i64 = -1;
+/// Puts every scope back to its beginning.
+const REFETCH: &str = "UPDATE _scope SET behind_seq = 0, behind_kind = 0, behind_row = zeroblob(16)";
 /// How many local writes one transaction takes at most: so many are laid over again after a crash.
 const WRITES_PER_COMMIT: u32 = 512;
 
@@ -82,9 +84,8 @@ pub(super) struct Base {
     pub(super) is_gone: bool,
 }
 
-/// Opens the cache; makes it anew when it is missing, damaged, or to `start_anew`. Also returns whether it is new, and
-/// whether rows may lack fields that are new here.
-pub(super) fn open(file: &DbFile, start_anew: bool) -> Result<(Cache, bool, bool)> {
+/// Opens the cache; makes it anew when it is missing, damaged, or to `start_anew`. Also returns whether it is new.
+pub(super) fn open(file: &DbFile, start_anew: bool) -> Result<(Cache, bool)> {
     let is_new = start_anew || !file.path().exists();
     if start_anew {
         file.delete()?;
@@ -94,26 +95,29 @@ pub(super) fn open(file: &DbFile, start_anew: bool) -> Result<(Cache, bool, bool
         Cache::load(file.open_current(STEPS, |_| Ok(()))?)
     };
     match load() {
-        Ok((cache, grown)) => Ok((cache, is_new, grown)),
+        Ok(cache) => Ok((cache, is_new)),
         Err(error) if error.is_damage() => {
             tracing::warn!(%error, "the cache is damaged; it is made anew");
             file.delete()?;
-            load().map(|(cache, grown)| (cache, true, grown))
+            load().map(|cache| (cache, true))
         }
         Err(error) => Err(error),
     }
 }
 
 impl Cache {
-    /// Makes missing tables and reads the marks. Also returns whether rows may lack fields that are new here.
-    pub(super) fn load(conn: Connection) -> Result<(Self, bool)> {
+    /// Makes missing tables and reads the marks. Where rows may lack fields that are new here, all are asked for once
+    /// more; the cursor stays. Both are one transaction: a loss of power in between would leave the fields empty.
+    pub(super) fn load(conn: Connection) -> Result<Self> {
         fold::register(&conn)?;
         execute(&conn, "BEGIN IMMEDIATE")?;
-        let grown = tables::make(&conn)?;
+        if tables::make(&conn)? {
+            execute(&conn, REFETCH)?;
+        }
         execute(&conn, "COMMIT")?;
         let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, applied: 0, acked: 0 };
         cache.read_marks()?;
-        Ok((cache, grown))
+        Ok(cache)
     }
 
     /// Lets go of a file that is about to be deleted: closing it later moves nothing, and deletes no journal of the

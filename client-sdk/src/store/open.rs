@@ -67,7 +67,7 @@ impl Store {
         let cache_file = DbFile::new(&options, KeyPurpose::Cache)?;
         let mark = Mark::of(folder);
         let (mut outbox, mut salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
-        let (mut cache, is_new, mut grown) = cache::open(&cache_file, salvaged.is_some())?;
+        let (mut cache, is_new) = cache::open(&cache_file, salvaged.is_some())?;
         let mut report = OpenReport { new_cache: is_new, ..OpenReport::default() };
         if cache.applied > outbox.last {
             tracing::error!("the outbox is older than the cache: it has lost its end");
@@ -75,7 +75,7 @@ impl Store {
             outbox.close_untouched();
             drop(cache);
             (outbox, salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
-            (cache, report.new_cache, grown) = cache::open(&cache_file, true)?;
+            (cache, report.new_cache) = cache::open(&cache_file, true)?;
         }
         report.salvaged = salvaged;
         outbox.mark = Some(mark);
@@ -85,11 +85,10 @@ impl Store {
         let is_cache_behind = false;
         let mut inner =
             Inner { outbox, cache, cache_file, overlay, in_conflict, is_cache_behind, ballast, _lock: lock };
-        if let Err(error) = inner.bring_together(&mut report, grown) {
+        if let Err(error) = inner.bring_together(&mut report) {
             inner.renew_damaged_cache(error)?;
             report.new_cache = true;
         }
-        inner.outbox.purge(options.world.now())?;
         inner.outbox.note_reached();
         Ok(Self {
             inner: parking_lot::Mutex::new(inner),
@@ -104,13 +103,13 @@ impl Store {
 
 impl Inner {
     /// Brings the cache to where the outbox is.
-    fn bring_together(&mut self, report: &mut OpenReport, has_grown: bool) -> Result<()> {
+    fn bring_together(&mut self, report: &mut OpenReport) -> Result<()> {
         if report.new_cache {
-            self.start_cache()?;
+            self.start_cache()
         } else {
             report.repaired_rows = self.repair()?;
+            Ok(())
         }
-        if has_grown { self.refetch_scopes() } else { Ok(()) }
     }
 }
 

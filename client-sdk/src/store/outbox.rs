@@ -159,6 +159,16 @@ impl Outbox {
         Ok(decoded?)
     }
 
+    /// Returns whether a change was refused: then the person gave it up, or put another one in its place.
+    pub(super) fn is_given_up(&self, position: u64) -> Result<bool> {
+        const SQL: &str = "SELECT answer FROM change WHERE position = ?1";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read a change")?;
+        let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0));
+        let answer = answer.doing("read a change")?;
+        let answer = answer.and_then(|answer| serde_json::from_str::<Answer>(&answer).ok());
+        Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
+    }
+
     /// Returns the changes after a position, oldest first.
     pub(super) fn heads_after(&self, position: u64) -> Result<Vec<Head>> {
         self.heads_between(position, self.last)

@@ -20,12 +20,23 @@ pub(super) struct Layer {
     op: Op,
     /// The version that the person had seen of each field that it touches.
     bases: Vec<(usize, u64)>,
+    /// The fields that it sets.
+    fields: Vec<usize>,
+    /// Those of them that a later change of this device has set to something else, which the server has: an older
+    /// change that was refused or is held must not hide it.
+    overruled: Vec<usize>,
 }
 
 impl Layer {
     /// Returns whether the change created the row.
     pub(super) fn is_creation(&self) -> bool {
         self.op == Op::Put
+    }
+
+    /// Returns what is still to be shown of the change.
+    pub(super) fn shown(&self, mut mutation: Mutation) -> Mutation {
+        mutation.patch.retain(|(at, _)| !self.overruled.contains(at));
+        mutation
     }
 }
 
@@ -45,6 +56,7 @@ impl Overlay {
                 overlay.push(head.position, head.state, head.seq, &outbox.mutation(head.position)?);
             }
         }
+        overlay.load_overruled(outbox)?;
         Ok(overlay)
     }
 
@@ -55,7 +67,9 @@ impl Overlay {
             Op::Put | Op::Delete => Vec::new(),
         };
         let key = (mutation.kind, mutation.row_id);
-        self.rows.entry(key).or_default().push(Layer { position, state, seq, op: mutation.op, bases });
+        let fields = mutation.patch.iter().map(|(at, _)| *at).collect();
+        let layer = Layer { position, state, seq, op: mutation.op, bases, fields, overruled: Vec::new() };
+        self.rows.entry(key).or_default().push(layer);
         self.by_position.insert(position, key);
     }
 
@@ -101,12 +115,40 @@ impl Overlay {
     pub(super) fn set_state(&mut self, position: u64, state: ChangeState, seq: u64) {
         let Some(key) = self.by_position.get(&position) else { return };
         if !state.is_laid_over() {
-            return self.remove(position);
+            return self.settle(position);
         }
         let layers = self.rows.entry(*key).or_default();
         if let Some(layer) = layers.iter_mut().find(|layer| layer.position == position) {
             (layer.state, layer.seq) = (state, seq);
         }
+    }
+
+    /// Takes a change off its row that the server has now: what it set is no longer hidden by older changes.
+    pub(super) fn settle(&mut self, position: u64) {
+        let Some(key) = self.by_position.get(&position).copied() else { return };
+        let fields = self.layers(key).iter().find(|layer| layer.position == position).map(|layer| layer.fields.clone());
+        self.overrule(key, position, &fields.unwrap_or_default());
+        self.remove(position);
+    }
+
+    fn overrule(&mut self, key: RowKey, position: u64, fields: &[usize]) {
+        let layers = self.rows.get_mut(&key).into_iter().flatten();
+        layers.filter(|layer| layer.position < position).for_each(|layer| layer.overruled.extend_from_slice(fields));
+    }
+
+    /// Works out again which fields later changes have overruled, of the changes that were answered and not settled.
+    fn load_overruled(&mut self, outbox: &Outbox) -> Result<()> {
+        let answered = |layer: &&Layer| layer.position <= outbox.acked;
+        let Some(first) = self.rows.values().flatten().filter(answered).map(|layer| layer.position).min() else {
+            return Ok(());
+        };
+        for head in outbox.heads_between(first, outbox.acked)? {
+            if !head.state.is_laid_over() && self.contains(head.key) && !outbox.is_given_up(head.position)? {
+                let fields: Vec<usize> = outbox.mutation(head.position)?.patch.iter().map(|(at, _)| *at).collect();
+                self.overrule(head.key, head.position, &fields);
+            }
+        }
+        Ok(())
     }
 
     /// Takes a change off its row.

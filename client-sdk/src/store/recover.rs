@@ -70,7 +70,7 @@ impl Inner {
         }
         tracing::warn!(%error, "the cache is damaged; it is made anew");
         self.cache.give_up_file();
-        let (cache, ..) = cache::open(&self.cache_file, true)?;
+        let (cache, _) = cache::open(&self.cache_file, true)?;
         self.cache = cache;
         self.overlay = Overlay::load(&self.outbox)?;
         self.in_conflict.clear();

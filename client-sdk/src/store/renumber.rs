@@ -1,7 +1,6 @@
 //! Repairs of the numbering: a server that lost changes, and an outbox that is a copy of another one.
 
 use sync_protocol::mutation::{ChainHash, Mutation};
-use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use super::answers::{self, Stretches};
@@ -10,9 +9,6 @@ use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
 use super::{Store, meta};
 use crate::error::{Doing as _, Result};
-
-/// How long settled changes are kept: 30 days.
-const KEEP_SETTLED_MS: i64 = 30 * 86_400_000;
 
 impl Store {
     /// Makes everything from a number on pending again, because the server lost it.
@@ -72,19 +68,6 @@ impl Outbox {
     fn first_kept(&self) -> Result<Option<u64>> {
         let first = self.conn.query_row("SELECT min(position) FROM change", [], |row| row.get::<_, Option<i64>>(0));
         Ok(first.doing("read the outbox")?.map(|position| position as u64))
-    }
-
-    /// Deletes the oldest settled changes. Settled ones are kept for a while: a server that was restored from a
-    /// backup gets them again. The newest one that the server has stays: the chain of those that wait starts at it.
-    pub(super) fn purge(&mut self, now: Timestamp) -> Result<()> {
-        const FIRST_KEPT: &str = "SELECT coalesce(min(position), 0) FROM change
-                                  WHERE state BETWEEN 2 AND 4 OR position >= ?2 OR captured_ms >= ?1";
-        let cutoff = now.plus_ms(-KEEP_SETTLED_MS).0;
-        let first = self.conn.query_row(FIRST_KEPT, (cutoff, self.acked as i64), |row| row.get::<_, i64>(0));
-        let first = first.doing("delete old changes")?;
-        self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;
-        answers::forget_before(&self.conn, first)?;
-        Ok(())
     }
 
     /// Numbers the pending changes from 1 under the incarnation that is set. Positions stay.

@@ -123,7 +123,7 @@ impl Inner {
     fn settle_what_came(&mut self) -> Result<()> {
         let mut touched = Vec::new();
         let settled = self.accepted_up_to(self.cursor()?.seq, &mut touched);
-        settled.iter().for_each(|position| self.overlay.remove(*position));
+        settled.iter().for_each(|position| self.overlay.settle(*position));
         touched.into_iter().try_for_each(|key| self.refresh(key))?;
         self.settle(&settled)
     }

@@ -39,6 +39,16 @@ impl Store {
             inner.cache.commit()
         })
     }
+
+    /// Notes which history of the server is fetched from its beginning: positions in it mean nothing in another one.
+    pub fn begin_history(&self, epoch: Uuid) -> Result<()> {
+        self.drain(|inner| {
+            inner.cache.commit()?;
+            inner.cache.begin()?;
+            inner.set_cursor(&Cursor { epoch, ..Cursor::default() })?;
+            inner.cache.commit()
+        })
+    }
 }
 
 impl Inner {
@@ -153,11 +163,6 @@ impl Inner {
             }
         }
         Ok(())
-    }
-
-    /// Asks for all rows once more, because this version knows more about them. The cursor stays.
-    pub(super) fn refetch_scopes(&self) -> Result<()> {
-        self.scopes()?.into_iter().try_for_each(|scope| self.put_scope(scope, Some(&Position::default())))
     }
 
     /// Asks for everything after the cursor, also for what this device wrote itself, which is otherwise not sent

@@ -8,6 +8,7 @@ use sync_protocol::wire::{Hello, Message, OutboxSummary, PROTOCOL, Push};
 use uuid::Uuid;
 
 use super::Store;
+use super::archive::DAY_MS;
 use super::change::ChangeState;
 use super::outbox::{self, Outbox};
 use super::verify::KINDS;
@@ -36,6 +37,15 @@ pub struct SyncView {
     pub is_signed_in: bool,
     /// Whether rows differ from the server's, and it is being put right.
     pub is_repairing: bool,
+    /// The server's time at which the end of a day was noted last.
+    pub day_ms: i64,
+}
+
+impl SyncView {
+    /// Returns whether the server's time is to be noted: a day has passed, or its clock was set back.
+    pub fn is_another_day(&self, server_ms: i64) -> bool {
+        !(self.day_ms..self.day_ms + DAY_MS).contains(&server_ms)
+    }
 }
 
 /// A change on its way into a push frame.
@@ -56,6 +66,7 @@ impl Store {
                 cursor: inner.cursor()?,
                 is_signed_in,
                 is_repairing: inner.is_repairing()?,
+                day_ms: inner.outbox.day_ms()?,
             })
         })
     }

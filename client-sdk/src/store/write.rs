@@ -313,7 +313,7 @@ impl Inner {
     pub(super) fn lay_over(&self, key: RowKey, base: Option<Row>) -> Result<Option<Row>> {
         let mut shown = base;
         for layer in self.overlay.layers(key) {
-            let mutation = self.outbox.mutation(layer.position)?;
+            let mutation = layer.shown(self.outbox.mutation(layer.position)?);
             shown = laid_over(shown, &mutation);
         }
         Ok(shown)

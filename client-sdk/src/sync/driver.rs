@@ -5,6 +5,7 @@ mod session;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::machine::{Event, Failure, Notice, StateView};
 use super::transport::{TokenKeeper, Transport};
@@ -154,15 +155,21 @@ impl Syncer {
     }
 
     /// Waits for a wake that the next step gives way to: a pause does, and a request that the network may have
-    /// forgotten.
+    /// forgotten. A wake that comes too early to tell is kept until something is heard.
     async fn woken(&self, next: Next) {
-        loop {
-            self.wake.notified().await;
-            let is_request = matches!(next, Next::Request { .. });
-            if next.yields_to_a_wake() || is_request && self.pace.is_silent(self.store.world().uptime_ms()) {
-                return;
+        self.wake.notified().await;
+        if next.yields_to_a_wake() {
+            return;
+        }
+        let kept = KeptWake { syncer: self, since_ms: self.store.world().uptime_ms() };
+        while matches!(next, Next::Request { .. }) && !kept.is_answered() {
+            match self.pace.silent_in_ms(self.store.world().uptime_ms()) {
+                0 => return std::mem::forget(kept),
+                left_ms => tokio::time::sleep(Duration::from_millis(left_ms)).await,
             }
         }
+        drop(kept);
+        std::future::pending().await
     }
 
     /// Ends a pause of [`Syncer::run_connected`]: the network is back, the person has signed in. A request of which
@@ -175,6 +182,27 @@ impl Syncer {
         let store = on_thread(&self.store, Store::sync_view).await?;
         let world = self.store.world();
         Ok(StateView { store, random: world.random_below(u64::MAX), uptime_ms: world.uptime_ms() })
+    }
+}
+
+/// A wake that nothing has given way to yet. The request may fail before: then it ends the pause that follows.
+struct KeptWake<'s> {
+    syncer: &'s Syncer,
+    since_ms: u64,
+}
+
+impl KeptWake<'_> {
+    /// Whether the network has shown since then that it knows the request.
+    fn is_answered(&self) -> bool {
+        self.syncer.pace.has_heard_since(self.since_ms)
+    }
+}
+
+impl Drop for KeptWake<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered() {
+            self.syncer.wake.notify_one();
+        }
     }
 }
 

@@ -159,6 +159,13 @@ impl Machine {
             run.has_advanced = true;
             commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));
         }
+        let begins = view.store.cursor.seq == 0 || commands.contains(&Command::StartOver);
+        if begins && view.store.cursor.epoch != welcome.epoch {
+            commands.push(Command::Begin(welcome.epoch));
+        }
+        if view.store.is_another_day(welcome.now.0) {
+            commands.push(Command::NoteDay(welcome.now));
+        }
         // With a push, its result says what to do.
         if !run.pushes && welcome.last_no > view.store.last_no {
             commands.push(Command::NewIncarnation);

@@ -76,6 +76,8 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::ApplyResult(result) => done.answered = take_result(store, &result)?,
         Command::ApplyScopes(scopes) => drop(store.apply_scopes(&scopes)?),
         Command::StartOver => store.start_over()?,
+        Command::Begin(epoch) => store.begin_history(epoch)?,
+        Command::NoteDay(now) => store.note_day(now)?,
         Command::Rebase(common) => store.rebase(&common)?,
         Command::Verify(digests) => done.verified = Some(store.apply_digests(&digests)?),
         Command::Compare(listing) => store.apply_listing(&listing)?,

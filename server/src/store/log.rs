@@ -177,8 +177,9 @@ impl ProgrammeSnapshot {
 
     /// Returns whether a cursor belongs to this history, or to one that it continues.
     pub async fn knows(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
+        // A first download is under way, or was when the server was restored: then its positions mean nothing any more.
         if cursor.seq == 0 {
-            return Ok(true);
+            return Ok(cursor.epoch.is_nil() || cursor.epoch == self.head.epoch);
         }
         if cursor.seq == self.head.seq && cursor.epoch == self.head.epoch {
             return Ok(cursor.chain == self.head.chain);

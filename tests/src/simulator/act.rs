@@ -120,10 +120,11 @@ fn resolve(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> D
     let kind = EntityKind::from_name(&text("subject_kind"));
     let (Some(kind), Some(id)) = (kind, conflict.row.get(def, "subject_id").as_uuid()) else { return Done::Nothing };
     let Some(at) = kind.def().position(&text("field")) else { return Done::Nothing };
+    let sides = [text("kept_value"), text("other_value")];
     let mut scribe = Scribe::new(deeds, actor);
     let outcome = store.write(|batch| {
         scribe.drafts.clear();
-        Desk::new(batch, &mut scribe, dice).affirm(kind, id, at)
+        Desk::new(batch, &mut scribe, dice).affirm(kind, id, at, &sides)
     });
     conclude(scribe, outcome)
 }
@@ -462,7 +463,7 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
     }
 
     /// Decides for the value that is shown, or for another one.
-    fn affirm(&mut self, kind: EntityKind, id: Uuid, at: usize) -> Result<()> {
+    fn affirm(&mut self, kind: EntityKind, id: Uuid, at: usize, sides: &[String]) -> Result<()> {
         let Some(before) = self.batch.get(kind, id)? else { return Ok(()) };
         let is_text = kind.def().fields[at].field_type == sync_protocol::value::FieldType::Text;
         let value =
@@ -475,8 +476,16 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
             && deed.fields.iter().all(|edit| edit.at != at)
         {
             let over = self.scribe.deeds.author(kind, id, at, &after.values[at]);
-            deed.fields.push(super::deed::Edit { at, value: after.values[at].clone(), over });
+            deed.fields.push(super::deed::Edit { at, value: after.values[at].clone(), over, beside: Vec::new() });
         }
+        let writers = self.scribe.deeds.writers(kind, id, at).iter().copied();
+        let stood = |deed: &usize| {
+            let value = self.scribe.deeds.value_of(*deed, at);
+            value.is_some_and(|value| sides.contains(&value.to_json().to_string()))
+        };
+        let beside: Vec<usize> = writers.filter(stood).collect();
+        let edits = self.scribe.drafts.last_mut().into_iter().flat_map(|deed| &mut deed.fields);
+        edits.filter(|edit| edit.at == at).for_each(|edit| edit.beside.clone_from(&beside));
         Ok(())
     }
 }

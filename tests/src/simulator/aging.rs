@@ -11,7 +11,8 @@ use super::disk::KEY;
 /// Kinds of rows that phones only read: a field that an older version did not know has to be fetched.
 const READ_ONLY: [EntityKind; 4] = [EntityKind::Enterprise, EntityKind::Programme, EntityKind::User, EntityKind::Form];
 
-/// The outbox before answers were kept by the stretch: every change said itself what became of it.
+/// The outbox before answers were kept by the stretch: every change said itself what became of it. It had one
+/// incarnation only.
 const OLDER_OUTBOX: &str = "
     BEGIN EXCLUSIVE;
     UPDATE change SET
@@ -20,6 +21,7 @@ const OLDER_OUTBOX: &str = "
         WHERE state = 0 AND position <= coalesce((SELECT value FROM _meta WHERE name = 'acked'), 0);
     DELETE FROM _meta WHERE name = 'acked';
     DROP TABLE answered;
+    DROP TABLE earlier_incarnation;
     PRAGMA user_version = 1;
     COMMIT;
 ";
@@ -43,7 +45,11 @@ pub fn age(folder: &Path, vfs: &str, versions: u32) -> rusqlite::Result<()> {
     }
     if versions > 1 {
         cache.execute_batch(OLDER_CACHE)?;
-        open(&folder.join("outbox.db"), vfs)?.execute_batch(OLDER_OUTBOX)?;
+        let outbox = open(&folder.join("outbox.db"), vfs)?;
+        let incarnations: i64 = outbox.query_row("SELECT count(*) FROM earlier_incarnation", [], |row| row.get(0))?;
+        if incarnations == 0 {
+            outbox.execute_batch(OLDER_OUTBOX)?;
+        }
     }
     Ok(())
 }

@@ -59,6 +59,11 @@ impl SimWorld {
         self.offset_ms.store(ms, Ordering::Relaxed);
     }
 
+    /// Returns the true time.
+    pub fn true_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     fn wall_clock(&self) -> Timestamp {
         self.clock.now().plus_ms(self.offset_ms.load(Ordering::Relaxed))
     }

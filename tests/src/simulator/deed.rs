@@ -68,6 +68,8 @@ pub struct Edit {
     pub value: Value,
     /// The deed whose value the person saw and replaced; `None` for what was there at the start or was empty.
     pub over: Option<usize>,
+    /// Deeds whose values stood beside it, in a conflict that the person decided.
+    pub beside: Vec<usize>,
 }
 
 /// The book of deeds.
@@ -125,7 +127,12 @@ impl Deeds {
         let old = |at: usize| before.map_or(&Value::Null, |before| &before.values[at]);
         let changed = after.values.iter().enumerate().filter(|(at, value)| old(*at) != *value);
         changed
-            .map(|(at, value)| Edit { at, value: value.clone(), over: self.author(kind, after.id, at, old(at)) })
+            .map(|(at, value)| Edit {
+                at,
+                value: value.clone(),
+                over: self.author(kind, after.id, at, old(at)),
+                beside: Vec::new(),
+            })
             .collect()
     }
 
@@ -155,12 +162,12 @@ impl Deeds {
     /// Returns the deeds on a field that the author of a deed knew, the deed itself included.
     pub fn known(&self, deed: usize, at: usize) -> BTreeSet<usize> {
         let mut known = BTreeSet::new();
-        let mut next = Some(deed);
-        while let Some(deed) = next {
-            if !known.insert(deed) {
-                break;
+        let mut next = vec![deed];
+        while let Some(deed) = next.pop() {
+            if known.insert(deed) {
+                let edits = self.list[deed].fields.iter().filter(|edit| edit.at == at);
+                next.extend(edits.flat_map(|edit| edit.over.iter().chain(&edit.beside)));
             }
-            next = self.list[deed].fields.iter().find(|edit| edit.at == at).and_then(|edit| edit.over);
         }
         known
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use client_sdk::sync::Failure;
 use client_sdk::sync::machine::Event;
 use sync_protocol::time::Timestamp;
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ use super::disk;
 use super::foreign::Foreign;
 use super::network::Network;
 use super::office;
-use super::phone::{Phone, Stop, Want};
+use super::phone::{Phone, SILENT_MS, Stop, Want};
 use super::plan::{Plan, Step};
 use super::promise::Promises;
 use super::queue::{Coming, Queue};
@@ -237,6 +238,7 @@ impl<'p> History<'p> {
             }
             Coming::Tokens { phone, request } => self.tokens(phone, request),
             Coming::Start { phone } => self.start(phone),
+            Coming::Silence { phone, request, heard } => self.silence(phone, request, heard),
             Coming::Resume { phone } => self.wake(phone),
             Coming::Sleep { phone, since } => self.sleep(phone, since),
             Coming::DiskHeals { phone, is_full } => self.disk_heals(phone, is_full),
@@ -389,11 +391,35 @@ impl<'p> History<'p> {
     /// Someone opens the application.
     fn wake(&mut self, at: usize) {
         self.stay_awake(at);
-        self.let_handle(at, Event::Wake);
+        let now = self.now();
+        let heard = self.phone(at).and_then(|phone| phone.heard);
+        match heard.map(|heard| SILENT_MS - (now.0 - heard.0)) {
+            // The network may forget the request: that shows later.
+            Some(left_ms) if left_ms > 0 => {
+                let request = self.request_of(at);
+                self.queue.push(now.0 + left_ms, Coming::Silence { phone: at, request, heard });
+            }
+            Some(_) => self.give_up(at),
+            None => self.let_handle(at, Event::Wake),
+        }
         if let Some(foreign) = self.foreign.get_mut(&at) {
             let body = foreign.request(self.clock.now());
             self.send(at, body, 0);
         }
+    }
+
+    /// Nothing was heard of a request since a wake: it is made anew.
+    fn silence(&mut self, at: usize, request: u64, heard: Option<Timestamp>) {
+        let is_gone = self.phone(at).is_some_and(|phone| (phone.request, phone.heard) == (request, heard));
+        if is_gone {
+            self.give_up(at);
+        }
+    }
+
+    fn give_up(&mut self, at: usize) {
+        let failure = Failure::Offline("the network came back without the request".to_owned());
+        self.let_handle(at, Event::Failed(failure));
+        self.let_handle(at, Event::Wake);
     }
 
     /// A connected application runs as long as someone looks at it.

@@ -9,8 +9,8 @@ use super::plan::Way;
 use super::tally::{Met, Tally};
 
 const SECOND_MS: i64 = 1_000;
-/// When a phone learns that nobody answers, beyond what it lets the server wait.
-const TIMEOUT_MS: i64 = 15 * SECOND_MS;
+/// When a phone learns that nobody answers, as in the SDK's settings.
+const TIMEOUT_MS: i64 = 60 * SECOND_MS;
 
 /// What a message takes at most where nothing is wrong.
 const LATENCY_MS: i64 = 2 * SECOND_MS;

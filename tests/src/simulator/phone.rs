@@ -18,6 +18,7 @@ use sync_protocol::code::Locale;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::frame::Reader;
 use sync_protocol::id::UserId;
+use sync_protocol::time::Timestamp;
 use sync_protocol::wire::Message;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -33,6 +34,8 @@ const MAX_FRAME_BYTES: usize = 8 << 20;
 const PUSH_BYTES: usize = 1 << 20;
 /// How long a connected phone lets the server wait for news.
 pub const WAIT_MS: u32 = 25_000;
+/// As in the SDK's driver: a request of which nothing was heard for so long gives way to a wake.
+pub const SILENT_MS: i64 = 5_000;
 /// A device with the planted mistake gives up after so many failures.
 const STUCK_AFTER: u32 = 3;
 
@@ -76,6 +79,8 @@ pub struct Phone {
     pub store: Option<Store>,
     /// The request that is under way; replies to others come too late.
     pub request: u64,
+    /// When something was last heard of the request that is under way, or when it was sent.
+    pub heard: Option<Timestamp>,
     /// The timer that counts.
     pub timer: u64,
     /// After how many steps it stops.
@@ -111,6 +116,7 @@ impl Phone {
             disk: PhoneDisk::new(bug),
             store: None,
             request: 0,
+            heard: None,
             timer: 0,
             crash_after: None,
             loses_power: false,
@@ -154,6 +160,7 @@ impl Phone {
         self.machine = machine(self.cast);
         self.request += 1;
         self.timer += 1;
+        self.heard = None;
         (self.view, self.prepared, self.failure, self.failures) = (None, None, None, 0);
     }
 
@@ -225,7 +232,10 @@ impl Phone {
                 Command::Request { push, wait_ms } => want = Some(self.ask(push, wait_ms)?),
                 Command::Schedule { after_ms } => want = Some(Want::Timer { after_ms }),
                 Command::RefreshToken => want = Some(Want::Refresh),
-                Command::Abort => self.request += 1,
+                Command::Abort => {
+                    self.request += 1;
+                    self.heard = None;
+                }
                 Command::Notify(notice) => self.note(notice),
                 _ => {}
             }
@@ -246,6 +256,7 @@ impl Phone {
     fn ask(&mut self, push: bool, wait_ms: u32) -> std::result::Result<Want, Stop> {
         self.step()?;
         self.request += 1;
+        self.heard = Some(self.world.true_now());
         self.rounds += 1;
         (self.view, self.failure) = (None, None);
         self.reader = Reader::new(MAX_FRAME_BYTES);
@@ -266,6 +277,7 @@ impl Phone {
 
     /// Takes a part of a response. Returns what is wanted when the machine gives the response up.
     pub fn receive(&mut self, chunk: &Bytes) -> std::result::Result<Option<Option<Want>>, Stop> {
+        self.heard = Some(self.world.true_now());
         let view = match self.view {
             Some(view) => view,
             None => *self.view.insert(self.read_view()?),
@@ -345,6 +357,7 @@ impl Phone {
 
     /// Takes the end of a response.
     pub fn end(&mut self, event: Event) -> std::result::Result<Option<Want>, Stop> {
+        self.heard = None;
         let event = match self.finish()? {
             Some(failure) => Event::Failed(failure),
             None if event == Event::Ended && !self.reader.is_empty() => {

@@ -221,7 +221,7 @@ impl Drawing {
         if knobs.disk {
             for phone in 0..self.people {
                 let at = self.dice.between(0, self.at_ms);
-                let (after, calls) = (self.dice.between(1, 120) as u32, self.dice.between(1, 40) as u32);
+                let (after, calls) = (self.dice.between(1, 30) as u32, self.dice.between(1, 40) as u32);
                 let is_full = self.dice.per_mille(500);
                 self.push(at, Step::FailDisk { phone, is_full, after, calls });
             }

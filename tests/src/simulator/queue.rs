@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use bytes::Bytes;
 use client_sdk::sync::machine::Event;
+use sync_protocol::time::Timestamp;
 
 /// Something that is going to happen.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Coming {
     Tokens { phone: usize, request: u64 },
     /// A phone is switched on.
     Start { phone: usize },
+    /// Nothing may have been heard of a request since then, although someone woke the application.
+    Silence { phone: usize, request: u64, heard: Option<Timestamp> },
     /// The sync of a phone is started anew after its files failed.
     Resume { phone: usize },
     /// The person has put the phone away for a while.

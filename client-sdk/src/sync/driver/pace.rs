@@ -44,9 +44,14 @@ impl Pace {
         self.heard_ms.store(uptime_ms, Ordering::Relaxed);
     }
 
-    /// Whether nothing was heard for so long that the network may have forgotten the request.
-    pub(super) fn is_silent(&self, uptime_ms: u64) -> bool {
-        uptime_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed)) >= SILENT_MS
+    /// Returns when nothing will have been heard for so long that the network may have forgotten the request.
+    pub(super) fn silent_in_ms(&self, uptime_ms: u64) -> u64 {
+        SILENT_MS.saturating_sub(uptime_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Whether something was heard after a time.
+    pub(super) fn has_heard_since(&self, uptime_ms: u64) -> bool {
+        self.heard_ms.load(Ordering::Relaxed) > uptime_ms
     }
 }
 
@@ -70,9 +75,10 @@ mod tests {
     fn a_request_is_silent_only_some_time_after_the_last_sign() {
         let pace = Pace::new();
         pace.heard(10_000);
-        assert!(!pace.is_silent(10_000 + SILENT_MS - 1));
-        assert!(pace.is_silent(10_000 + SILENT_MS));
+        assert_eq!(pace.silent_in_ms(10_000 + SILENT_MS - 1), 1);
+        assert_eq!(pace.silent_in_ms(10_000 + SILENT_MS), 0);
         pace.heard(16_000);
-        assert!(!pace.is_silent(16_001));
+        assert_eq!(pace.silent_in_ms(16_001), SILENT_MS - 1);
+        assert!(pace.has_heard_since(15_999) && !pace.has_heard_since(16_000));
     }
 }

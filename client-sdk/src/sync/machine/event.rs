@@ -1,7 +1,9 @@
 //! What goes into the machine and what comes out of it.
 
 use sync_protocol::cursor::Cursor;
+use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Digests, Listing, Message, PushResult, Scopes};
+use uuid::Uuid;
 
 use crate::store::{Page, SyncView};
 
@@ -79,6 +81,10 @@ pub enum Command {
     ApplyScopes(Scopes),
     /// Forget how far the device is.
     StartOver,
+    /// Note which history is fetched from its beginning.
+    Begin(Uuid),
+    /// Note the server's time, by which old work is forgotten.
+    NoteDay(Timestamp),
     /// Go back to where the server's history and the device's part, and have the rows since then checked.
     Rebase(Cursor),
     /// Compare what the device holds with the digests.
@@ -114,6 +120,8 @@ impl Command {
                 | Self::ApplyResult(_)
                 | Self::ApplyScopes(_)
                 | Self::StartOver
+                | Self::Begin(_)
+                | Self::NoteDay(_)
                 | Self::Rebase(_)
                 | Self::Verify(_)
                 | Self::Compare(_)

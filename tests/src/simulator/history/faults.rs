@@ -9,6 +9,7 @@ use crate::simulator::dice::Dice;
 use crate::simulator::disk;
 use crate::simulator::office;
 use crate::simulator::phone::Phone;
+use crate::simulator::queue::Coming;
 use crate::simulator::tally::Met;
 
 impl History<'_> {
@@ -82,10 +83,18 @@ impl History<'_> {
     }
 
     pub(super) fn disk_heals(&mut self, at: usize, is_full: bool) {
+        const FAULT_WAITS_MS: i64 = 600_000;
+        let now = self.now().0;
+        if self.is_healed {
+            return;
+        }
         let Some(phone) = &mut self.phones[at] else { return };
-        let has_failed = phone.disk.has_failed();
+        if !phone.disk.has_failed() {
+            // The phone was not used meanwhile.
+            return self.queue.push(now + FAULT_WAITS_MS, Coming::DiskHeals { phone: at, is_full });
+        }
         phone.disk.heal();
-        self.tally.count_if(has_failed, if is_full { Met::DiskFull } else { Met::DiskBroken });
+        self.tally.count(if is_full { Met::DiskFull } else { Met::DiskBroken });
     }
 
     /// The application is closed, and a newer one opens what an older one would have left.

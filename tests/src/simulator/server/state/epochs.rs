@@ -44,10 +44,13 @@ impl State {
     /// Returns whether a cursor belongs to the history of a programme, or to one that it continues.
     pub fn knows(&self, programme: Uuid, cursor: &Cursor) -> bool {
         let head = self.head(programme);
+        if cursor.seq == 0 {
+            return cursor.epoch.is_nil() || cursor.epoch == head.epoch;
+        }
         let is_ours = cursor.epoch == head.epoch
             || self.common_seq(programme, cursor.epoch).is_some_and(|common| cursor.seq <= common);
         let is_there = cursor.seq <= head.seq && self.chain_at(programme, cursor.seq) == Some(cursor.chain);
-        cursor.seq == 0 || (is_ours && is_there)
+        is_ours && is_there
     }
 
     /// Returns up to where a cursor of a history that was left has the same one.
