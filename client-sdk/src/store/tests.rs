@@ -3,6 +3,7 @@
 mod answers;
 mod damage;
 mod files;
+mod overruled;
 
 use std::path::Path;
 use std::sync::Arc;

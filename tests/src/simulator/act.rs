@@ -213,7 +213,8 @@ fn act(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
         0..=17 => desk.new_visit(),
         18..=35 => desk.change(EntityKind::Visit),
         36..=45 => desk.new_part(),
-        46..=57 => desk.change(EntityKind::FollowUpAction),
+        46..=54 => desk.change(EntityKind::FollowUpAction),
+        55..=57 => desk.change_together(),
         58..=63 => desk.change(EntityKind::Finding),
         64..=71 => desk.answer(),
         72..=79 => desk.new_job(),
@@ -343,6 +344,17 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
     fn change(&mut self, kind: EntityKind) -> Result<()> {
         let Some(row) = self.pick(kind)? else { return Ok(()) };
         self.retouch(kind, row.id)
+    }
+
+    /// Changes two visits in one go: both or neither.
+    fn change_together(&mut self) -> Result<()> {
+        let (first, second) = (self.pick(EntityKind::Visit)?, self.pick(EntityKind::Visit)?);
+        let Some((first, second)) = first.zip(second).filter(|(first, second)| first.id != second.id) else {
+            return Ok(());
+        };
+        self.group();
+        self.retouch(EntityKind::Visit, first.id)?;
+        self.retouch(EntityKind::Visit, second.id)
     }
 
     fn retouch(&mut self, kind: EntityKind, id: Uuid) -> Result<()> {

@@ -157,12 +157,19 @@ fn nothing_readable_is_in_the_files() {
     }
 }
 
+fn server_day(days: i64) -> Timestamp {
+    Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)
+}
+
 #[test]
-fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
+fn settled_changes_are_deleted_after_thirty_days_of_the_server_and_the_numbering_goes_on() {
     let folder = tempfile::tempdir().unwrap();
+    // The phone's own clock, years ahead, does not count.
     let later = |days: i64| {
-        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
-        Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap()
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(4_000 * 86_400_000)));
+        let store = Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap();
+        store.note_day(server_day(days)).unwrap();
+        store
     };
     let store = open(folder.path());
     for n in 1..=3 {
@@ -170,6 +177,7 @@ fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
     }
     let all = answer(&store, 5, true, Vec::new());
     store.apply_result(&all).unwrap();
+    store.note_day(server_day(0)).unwrap();
     drop(store);
     let kept = |store: &Store| store.inner.lock().outbox.heads_after(0).unwrap().len();
     assert_eq!(kept(&later(29)), 3);
@@ -187,14 +195,16 @@ fn settled_changes_are_deleted_after_thirty_days_and_the_numbering_goes_on() {
 fn what_waits_for_a_month_behind_deleted_changes_keeps_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let later = |days: i64| {
-        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
-        Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap()
+        let store = open(folder.path());
+        store.note_day(server_day(days)).unwrap();
+        store
     };
     let store = open(folder.path());
     put(&store, finding(1, 9, "a"));
     put(&store, finding(2, 9, "b"));
     let all = answer(&store, 5, true, Vec::new());
     store.apply_result(&all).unwrap();
+    store.note_day(server_day(0)).unwrap();
     put(&store, finding(3, 9, "c"));
     let before = store.pushes().unwrap();
     assert_eq!(before[0].first_no, 3);

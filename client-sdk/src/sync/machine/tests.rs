@@ -13,7 +13,7 @@ const OURS: Cursor = Cursor { epoch: Uuid::from_u128(5), seq: 10, chain: ChainHa
 
 /// A device with changes `acked_no + 1 ..= last_no` pending.
 fn view(acked_no: u64, last_no: u64) -> StateView {
-    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true, is_repairing: false };
+    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true, is_repairing: false, day_ms: 0 };
     StateView { store, random: 499, uptime_ms: 0 }
 }
 
@@ -178,7 +178,8 @@ fn a_device_without_a_place_does_not_start_over() {
     let mut fresh = view(0, 0);
     fresh.store.cursor = Cursor::default();
     machine.handle(Event::Wake, &fresh);
-    assert!(machine.handle(welcome(0, History::Other), &fresh).is_empty());
+    let begin = Command::Begin(OURS.epoch);
+    assert_eq!(machine.handle(welcome(0, History::Other), &fresh), [begin], "it notes which history it fetches");
 }
 
 #[test]

@@ -1,0 +1,41 @@
+//! What is shown of a row with refused changes, and of one that a restored server no longer has.
+
+use super::*;
+
+#[test]
+fn a_refused_change_does_not_hide_what_was_written_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    store.flush().unwrap();
+    patch(&store, 1, "text", "b");
+    patch(&store, 1, "text", "c");
+    let refused = MutationResult { code: "REJECT_RULE".to_owned(), ..result(1, Outcome::Rejected) };
+    let answered = answer(&store, 2, false, vec![refused]);
+    store.apply_result(&answered).unwrap();
+    store.apply_page(&page(vec![(2, finding(1, 9, "c"))], Some(2))).unwrap();
+    store.flush().unwrap();
+    let expected = Some(("c".to_owned(), 2, RowState::Rejected));
+    assert_eq!(shown(&store, 1), expected, "the older, refused text came back");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(shown(&store, 1), expected, "the older, refused text came back with the next start");
+    patch(&store, 1, "rule_ref", "I19");
+    assert_eq!(store.pending(10).unwrap()[0].mutation.patch, [(at("rule_ref"), text("I19"))]);
+}
+
+#[test]
+fn a_row_that_was_voided_here_and_is_lost_there_is_not_shown_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    store.start_over().unwrap();
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+    let answered = answer(&store, 0, false, Vec::new());
+    store.apply_result(&answered).unwrap();
+    store.apply_page(&page(Vec::new(), Some(1_000_000))).unwrap();
+    store.flush().unwrap();
+    assert_eq!(shown(&store, 1), None);
+}
