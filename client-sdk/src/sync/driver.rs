@@ -169,7 +169,7 @@ impl Syncer {
             }
         }
         drop(kept);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Ends a pause of [`Syncer::run_connected`]: the network is back, the person has signed in. A request of which
