@@ -21,7 +21,8 @@ pub fn promised(history: &mut History<'_>, at: usize, request: u64) {
         let Some(store) = phone.store.as_ref().filter(|_| phone.complete == Some(promise.cursor)) else { return };
         // After a restore, or where digests differ, the phone knows that rows may be wrong and does not say that it
         // is up to date.
-        if store.sync_view().is_ok_and(|view| view.is_repairing) {
+        // A save that failed meanwhile may have undone the rows, and the cursor with them.
+        if !store.sync_view().is_ok_and(|view| !view.is_repairing && view.cursor == promise.cursor) {
             return;
         }
         let own = changed_here(store);
