@@ -183,6 +183,19 @@ fn a_device_without_a_place_does_not_start_over() {
 }
 
 #[test]
+fn the_time_of_the_server_is_noted_once_a_day_and_when_its_clock_was_set_back() {
+    const DAY_MS: i64 = 86_400_000;
+    let noted = |day_ms: i64| {
+        let mut known = view(7, 7);
+        known.store.day_ms = day_ms;
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &known);
+        machine.handle(welcome(7, History::Same), &known) == [Command::NoteDay(Timestamp(0))]
+    };
+    assert_eq!([-DAY_MS, 1 - DAY_MS, 0, 1].map(noted), [true, false, false, true]);
+}
+
+#[test]
 fn a_refused_token_is_refreshed_once_and_then_the_person_is_asked() {
     let mut machine = Machine::new(0);
     machine.handle(Event::Wake, &view(0, 1));
