@@ -3,6 +3,7 @@
 //!
 //! - [`damage`]: bits, pages and whole files are changed while the application does not look.
 //! - [`io_errors`]: a call fails, once or for a while.
+//! - [`migrations`]: files of earlier versions are opened on a failing disk.
 //! - [`power_loss`]: the power goes at any call, while recording, syncing or opening.
 
 mod model;
@@ -13,4 +14,5 @@ mod session;
 
 pub mod damage;
 pub mod io_errors;
+pub mod migrations;
 pub mod power_loss;

@@ -94,7 +94,7 @@ pub(super) fn open(file: &DbFile, start_anew: bool) -> Result<(Cache, bool)> {
         file.refuse_torn_apart()?;
         Cache::load(file.open_current(STEPS, |_| Ok(()))?)
     };
-    match load() {
+    match file.believe_damage_twice(load) {
         Ok(cache) => Ok((cache, is_new)),
         Err(error) if error.is_damage() => {
             tracing::warn!(%error, "the cache is damaged; it is made anew");

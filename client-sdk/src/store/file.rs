@@ -84,6 +84,43 @@ impl DbFile {
         Ok(conn)
     }
 
+    /// Copies an outbox of an older version aside before it is migrated. Each step is one transaction, so that the copy
+    /// is only for a step that turns out to be wrong: without room for it, the migration goes on.
+    pub(super) fn keep_before_migration(&self, conn: &Connection, steps: &[&str], at_ms: i64) -> Result<()> {
+        let version = migrate::version(conn)?;
+        if version == 0 || version as usize == steps.len() {
+            return Ok(());
+        }
+        let copy = self.path.with_extension(format!("{at_ms}.{QUARANTINE}-v{version}"));
+        if let Err(error) = conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]) {
+            tracing::warn!(%error, "the outbox is migrated without a copy of what it was");
+            let _ = fs::remove_file(copy);
+        }
+        Ok(())
+    }
+
+    /// Opens what looks damaged a second time: a disk that fails for a moment looks the same, and so does a file that the
+    /// system keeps locked, of which reading it tells.
+    pub(super) fn believe_damage_twice<T>(&self, open: impl Fn() -> Result<T>) -> Result<T> {
+        match open() {
+            Err(error) if error.is_damage() => {
+                self.must_be_readable()?;
+                open()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Fails when the system does not let the file be read.
+    pub(super) fn must_be_readable(&self) -> Result<()> {
+        match fs::read(&self.path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(self.failed("read", &self.path, source))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Fails when the journal is damaged so that SQLite would mix older pages with newer ones.
     pub(super) fn refuse_torn_apart(&self) -> Result<()> {
         let what = || "its journal ends before what was moved out of it".to_owned();

@@ -67,7 +67,13 @@ impl Store {
         let cache_file = DbFile::new(&options, KeyPurpose::Cache)?;
         let mark = Mark::of(folder);
         let (mut outbox, mut salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
-        let (mut cache, is_new) = cache::open(&cache_file, salvaged.is_some())?;
+        let (mut cache, is_new) = match cache::open(&cache_file, salvaged.is_some()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                outbox.close_untouched();
+                return Err(error);
+            }
+        };
         let mut report = OpenReport { new_cache: is_new, ..OpenReport::default() };
         if cache.applied > outbox.last {
             tracing::error!("the outbox is older than the cache: it has lost its end");
@@ -118,10 +124,13 @@ fn open_outbox(file: &DbFile, mark: &Mark, world: &SharedWorld) -> Result<(Outbo
     file.delete_quarantine(world.now().plus_ms(-KEEP_QUARANTINE_MS).0)?;
     let open = || {
         file.refuse_torn_apart()?;
-        let conn = file.open_current(outbox::STEPS, |conn| check_outbox(conn, mark.read().last))?;
+        let conn = file.open_current(outbox::STEPS, |conn| {
+            check_outbox(conn, mark.read().last)?;
+            file.keep_before_migration(conn, outbox::STEPS, world.now().0)
+        })?;
         Outbox::load(conn, world.as_ref())
     };
-    match open() {
+    match file.believe_damage_twice(open) {
         Ok(outbox) => Ok((outbox, None)),
         Err(error) if error.is_damage() => {
             tracing::error!(%error, "the outbox is damaged; saving what can be read");

@@ -68,6 +68,7 @@ impl Inner {
         if !error.is_damage() || is_of_outbox() {
             return Err(error);
         }
+        self.cache_file.must_be_readable()?;
         tracing::warn!(%error, "the cache is damaged; it is made anew");
         self.cache.give_up_file();
         let (cache, _) = cache::open(&self.cache_file, true)?;

@@ -78,9 +78,12 @@ impl Phone {
     /// Opens a file beneath the store.
     pub(super) fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
         let conn = Connection::open_with_flags_and_vfs(path, OpenFlags::SQLITE_OPEN_READ_WRITE, self.disk.name())?;
-        let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
-        conn.execute_batch(&format!("PRAGMA key = \"x'{key}'\""))?;
+        conn.execute_batch(&format!("PRAGMA key = \"x'{}'\"", Self::key_in_hex()))?;
         Ok(conn)
+    }
+
+    pub(super) fn key_in_hex() -> String {
+        KEY.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

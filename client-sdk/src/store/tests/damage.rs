@@ -28,7 +28,7 @@ fn change_file(folder: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Copies a store as it is while it is open: with its journals.
-fn copy_open(from: &Path) -> tempfile::TempDir {
+pub(super) fn copy_open(from: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();

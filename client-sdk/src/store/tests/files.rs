@@ -123,17 +123,77 @@ fn a_wrong_key_is_not_taken_for_damage() {
     assert_eq!(shown(&open(folder.path()), 1).unwrap().0, "a");
 }
 
+/// The content of every file but the index of a journal, which is only memory, and of empty journals.
+fn content(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let files = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), std::fs::read(e.path()).unwrap()));
+    files.filter(|(name, bytes)| !name.ends_with("-shm") && !bytes.is_empty()).collect()
+}
+
 #[test]
 fn a_file_of_a_newer_version_is_refused_untouched() {
+    for newer in ["outbox.db", "cache.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(1, 9, "mine"));
+        store.flush().unwrap();
+        {
+            let inner = store.inner.lock();
+            let conn = if newer == "outbox.db" { &inner.outbox.conn } else { &inner.cache.conn };
+            conn.pragma_update(None, "user_version", 99).unwrap();
+        }
+        // With their journals, as after a crash, and closed.
+        let crashed = damage::copy_open(folder.path());
+        store.close().unwrap();
+        for folder in [crashed.path(), folder.path()] {
+            let before = content(folder);
+            for _ in 0..2 {
+                let refused = Store::open(options(folder, 7)).err();
+                assert!(matches!(refused, Some(Error::NewerFile { file, found: 99, .. }) if file == newer));
+                assert!(content(folder) == before, "files changed beside a newer {newer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_outbox_without_tables_is_no_new_one_when_something_was_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.inner.lock().outbox.conn.pragma_update(None, "user_version", 99).unwrap();
+    put(&store, finding(1, 9, "mine"));
     store.close().unwrap();
-    let path = folder.path().join("outbox.db");
-    let before = std::fs::read(&path).unwrap();
-    let refused = Store::open(options(folder.path(), 7));
-    assert!(matches!(refused, Err(Error::NewerFile { file: "outbox.db", found: 99, .. })));
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let empty = tempfile::tempdir().unwrap();
+    let file = file::DbFile::new(&options(empty.path(), 7), crate::key::KeyPurpose::Outbox).unwrap();
+    let conn = file.open().unwrap();
+    conn.execute_batch("CREATE TABLE t (n); DROP TABLE t").unwrap();
+    drop(conn);
+    std::fs::copy(file.path(), folder.path().join("outbox.db")).unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.report().salvaged, Some(Salvaged { saved: 0, lost: 1 }));
+}
+
+#[test]
+fn an_outbox_is_copied_aside_before_it_is_migrated_and_the_copy_is_kept_for_thirty_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "mine"));
+    let undo = "DROP TABLE earlier_incarnation; PRAGMA user_version = 2";
+    store.inner.lock().outbox.conn.execute_batch(undo).unwrap();
+    store.close().unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.status().unwrap().pending, 1);
+    store.close().unwrap();
+    let later = |days: i64| {
+        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
+        drop(Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap());
+        ending(folder.path(), ".quarantine-v2")
+    };
+    let copies = later(30);
+    assert_eq!(copies.len(), 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.path().join(&copies[0]), elsewhere.path().join("outbox.db")).unwrap();
+    assert_eq!(open(elsewhere.path()).status().unwrap().pending, 1);
+    assert!(later(31).is_empty());
 }
 
 #[test]
