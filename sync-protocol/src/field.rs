@@ -6,10 +6,12 @@ use crate::value::FieldType;
 /// How two concurrent edits of one field are settled. Every such case is written as a conflict row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergePolicy {
-    /// The edit that reaches the server last is shown; the other stays in the conflict row.
-    LastArrival,
-    /// The server's value stays until a person decides.
-    ServerWins,
+    /// The edit of the higher rank is shown; the other stays in the conflict row. The office ranks above phones, and
+    /// phones by their identifiers. No clock decides, and neither does who reached the server first: a person could
+    /// say of neither why it should, and the same edits would end differently with another signal in the valley.
+    Ranked,
+    /// Like `Ranked`, for a state: of two steps that cannot follow each other both ways, the later one is shown.
+    State,
     /// The larger value stays.
     Max,
 }
@@ -81,7 +83,7 @@ impl Field {
             special: false,
             writer: Writer::Anyone,
             immutable: false,
-            policy: MergePolicy::LastArrival,
+            policy: MergePolicy::Ranked,
             merge_group: "",
         }
     }

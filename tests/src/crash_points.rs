@@ -11,7 +11,7 @@ use bytes::Bytes;
 use server::domain::viewer::Viewer;
 use server::domain::viewers::Viewers;
 use server::ops::metrics::SyncSignals;
-use server::store::mutations::{FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
+use server::store::mutations::{FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
 use server::store::rows::StoredRow;
 use server::store::{StoreError, SyncStore, WriteTx};
 use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
@@ -118,6 +118,7 @@ steps! {
     children(programme: Uuid, kind: EntityKind, field: &'static str, parents: &[Uuid]) -> Vec<Row>;
     changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)]) -> Vec<FieldChange>;
     forks(programme: Uuid) -> Vec<Fork>;
+    graves(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Grave>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
     periods(programme: Uuid, from: Date, until: Date) -> Vec<Row>;

@@ -1,7 +1,8 @@
 //! Two people, one row: both edits are kept, whoever comes first.
 
 use sync_protocol::code::{ActionStatus, ConflictState};
-use sync_protocol::entity::{ChecklistAnswer, Conflict, EntityKind, FollowUpAction};
+use sync_protocol::entity::{ChecklistAnswer, Conflict, EntityKind, FollowUpAction, Place, Visit};
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES};
 use tests::sample::day;
@@ -67,6 +68,13 @@ impl Both {
         let shown = self.mentor.cache.get::<FollowUpAction>(self.action.id).unwrap();
         assert_eq!(self.coordinator.cache.get::<FollowUpAction>(self.action.id).as_ref(), Some(&shown));
         shown
+    }
+
+    /// Returns the version that the mentor sees: of the action, or of the newest conflict about it.
+    fn seen(&self) -> u64 {
+        let rows = self.mentor.cache.rows.iter();
+        let about = rows.filter(|((kind, id), _)| *kind == EntityKind::Conflict || *id == self.action.id.0);
+        about.map(|(_, row)| row.seq).max().unwrap()
     }
 
     /// Returns the conflicts about a field, which are the same on both devices.
@@ -166,6 +174,24 @@ async fn the_same_value_twice_is_no_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_document_twice_is_no_conflict_however_the_database_writes_it() {
+    let mut both = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(&both.server.app.office, std::slice::from_ref(&visit)).await;
+    both.mentor.sync().await;
+    both.coordinator.sync().await;
+    let seq = both.mentor.cache.rows[&(EntityKind::Visit, visit.id.0)].seq;
+    let shown = both.mentor.cache.get::<Visit>(visit.id).unwrap();
+    let place = Place { latitude: 45.1, longitude: 21.3, accuracy_m: Some(9.5), fixed_at: None, is_mock: false };
+    let arrived = Visit { arrival_place: Some(place), ..shown.clone() };
+    let nos = [both.mentor.change(&shown, &arrived, seq), both.coordinator.change(&shown, &arrived, seq)];
+    assert_eq!(both.mentor.sync().await.outcome(nos[0]), Outcome::Applied);
+    assert_eq!(both.coordinator.sync().await.outcome(nos[1]), Outcome::Merged);
+    both.mentor.sync().await;
+    assert_eq!(both.conflicts("arrival_place"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_is_settled_by_who_sets_the_field_again_having_seen_it() {
     let mut both = started().await;
     let with_text = |action: &FollowUpAction, text: &str| FollowUpAction { text: text.to_owned(), ..action.clone() };
@@ -185,13 +211,43 @@ async fn a_conflict_is_settled_by_who_sets_the_field_again_having_seen_it() {
     both.mentor.sync().await;
     assert!(states(&both).iter().all(|state| *state == ConflictState::Open), "{:?}", states(&both));
 
-    let (shown, seen) = (both.shown(), both.mentor.cache.rows[&key].seq);
-    let no = both.mentor.change(&shown, &with_text(&shown, "ales de Ana"), seen);
+    let shown = both.shown();
+    let no = both.mentor.change(&shown, &with_text(&shown, "ales de Ana"), both.seen());
     assert_eq!(both.mentor.sync().await.outcome(no), Outcome::Applied);
     both.coordinator.sync().await;
     assert_eq!(both.shown().text, "ales de Ana");
     for conflict in both.conflicts("text") {
         assert_eq!((conflict.state, conflict.resolved_by), (ConflictState::Resolved, Some(ANA)), "{conflict:?}");
         assert!(conflict.resolved_at.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_voids_what_another_one_changes_leaves_the_row_and_a_conflict_in_either_order() {
+    for voided_first in [true, false] {
+        let mut both = started().await;
+        let key = (EntityKind::FollowUpAction, both.action.id.0);
+        both.coordinator.change(&both.action, &postponed(&both.action), both.seq);
+        let draft = both.mentor.draft(Op::Delete, key.0, key.1, Vec::new());
+        both.mentor.record(Mutation { base_seq: both.seq, ..draft });
+        let outcomes = if voided_first {
+            let voided = both.mentor.sync().await.outcome(1);
+            [voided, both.coordinator.sync().await.outcome(1)]
+        } else {
+            let changed = both.coordinator.sync().await.outcome(1);
+            [changed, both.mentor.sync().await.outcome(1)]
+        };
+        assert_eq!(outcomes, [Outcome::Applied, Outcome::Conflict]);
+        both.mentor.sync().await;
+        both.coordinator.sync().await;
+        assert_eq!(both.shown().due_on, day("2024-06-01"), "the edit is not lost");
+        let conflict = both.conflicts("voided").remove(0);
+        assert_eq!((conflict.kept_by, conflict.other_by), (Some(CARMEN), Some(ANA)), "voided first: {voided_first}");
+        let draft = both.mentor.draft(Op::Delete, key.0, key.1, Vec::new());
+        let no = both.mentor.record(Mutation { base_seq: both.seen(), ..draft });
+        assert_eq!(both.mentor.sync().await.outcome(no), Outcome::Applied, "having seen the edit, one may void it");
+        both.coordinator.sync().await;
+        assert_eq!(both.coordinator.cache.get::<FollowUpAction>(both.action.id), None);
+        assert_eq!(both.conflicts("voided").remove(0).state, ConflictState::Resolved);
     }
 }

@@ -27,8 +27,13 @@ fn text(phone: &Phone, finding: FindingId) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_is_settled_for_everyone_by_the_choice_of_one() {
-    for take_other in [false, true] {
-        let (_server, [first, second], finding) = started().await;
+    for (take_other, is_turned) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (_server, mut phones, finding) = started().await;
+        if is_turned {
+            // The edit that comes last is now the one that is not shown: the row stays as it was.
+            phones.reverse();
+        }
+        let [first, second] = phones;
         first.edit(finding, |finding: &mut Finding| finding.text = "primul".to_owned()).unwrap();
         second.edit(finding, |finding: &mut Finding| finding.text = "al doilea".to_owned()).unwrap();
         first.sync().await;

@@ -15,6 +15,9 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::store::{Direction, Query};
 
+/// The field of a conflict about whether the row is there at all.
+const VOIDED: &str = "voided";
+
 /// A conflict with the names of the people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConflictItem {
@@ -60,10 +63,25 @@ impl Client {
     /// list with the next sync.
     pub fn conflicts_resolve(&self, conflict: ConflictId, take_other: bool) -> ApiResult<()> {
         let conflict = self.require::<Conflict>(conflict)?.data;
+        if conflict.field == VOIDED {
+            return self.resolve_voided(&conflict, take_other);
+        }
         let (kind, field) = contested(&conflict).ok_or_else(|| unreadable(&conflict))?;
         let other = || other_value(&conflict, field).ok_or_else(|| unreadable(&conflict));
         let value = take_other.then(other).transpose()?;
         self.record(|writer| writer.affirm(kind, conflict.subject_id, field.name, value))?;
+        Ok(())
+    }
+
+    /// Settles whether a row that one voided and another changed is there at all.
+    fn resolve_voided(&self, conflict: &Conflict, is_voided: bool) -> ApiResult<()> {
+        let kind = EntityKind::from_name(&conflict.subject_kind).ok_or_else(|| unreadable(conflict))?;
+        self.record(|writer| {
+            if is_voided {
+                return writer.void_row(kind, conflict.subject_id);
+            }
+            writer.affirm_row(kind, conflict.subject_id)
+        })?;
         Ok(())
     }
 

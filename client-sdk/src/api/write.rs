@@ -1,7 +1,7 @@
 //! Typed recording over the store's batches.
 
 use sync_protocol::entity::{Entity, EntityKind};
-use sync_protocol::field::Origin;
+use sync_protocol::field::{Field, Origin, Writer as SetBy};
 use sync_protocol::patch;
 use sync_protocol::value::Value;
 use uuid::Uuid;
@@ -87,6 +87,18 @@ impl Writer<'_, '_> {
         check_origin::<T>()?;
         self.batch.reason(reason);
         self.batch.delete(T::DEF.kind, id.into())
+    }
+
+    /// Decides that a row stays as it is shown.
+    pub(super) fn affirm_row(&mut self, kind: EntityKind, id: Uuid) -> Result<()> {
+        let is_free = |field: &&Field| !field.immutable && !field.special && field.writer == SetBy::Anyone;
+        let field = kind.def().fields.iter().find(is_free);
+        field.map_or(Ok(()), |field| self.affirm(kind, id, field.name, None))
+    }
+
+    /// Voids a row of any kind.
+    pub(super) fn void_row(&mut self, kind: EntityKind, id: Uuid) -> Result<()> {
+        self.batch.delete(kind, id)
     }
 
     pub(super) fn get<T: Entity>(&self, id: T::Id) -> Result<T> {

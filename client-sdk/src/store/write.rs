@@ -1,6 +1,8 @@
 //! Recording changes: checked by the rules, durable in the outbox, shown at once.
 
+use sync_protocol::code::ConflictState;
 use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::field::Origin;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch::{self, Patch};
@@ -193,7 +195,7 @@ impl WriteBatch<'_> {
             self.supersede(key, &after)?;
         } else {
             self.keep_base(kind, seq, &before)?;
-            self.record(key, Op::Patch, changed, seq.max(0) as u64)?;
+            self.record(key, Op::Patch, changed, self.seen(key, seq)?)?;
         }
         self.inner.cache.show(kind, seq, &after)?;
         Ok(after)
@@ -209,13 +211,24 @@ impl WriteBatch<'_> {
         let is_known = seq != LOCAL_ONLY || !self.inner.overlay.layers(key).is_empty();
         if is_known {
             self.keep_base(kind, seq, &before)?;
-            self.record(key, Op::Delete, Patch::new(), seq.max(0) as u64)?;
+            self.record(key, Op::Delete, Patch::new(), self.seen(key, seq)?)?;
         }
         self.inner.cache.hide(key)
     }
 
     fn shown(&self, key: RowKey) -> Result<(i64, Row)> {
         self.inner.cache.get(key)?.ok_or(Error::NotFound { kind: key.0.def().name, id: key.1 })
+    }
+
+    /// Returns the version that a person sees of a row: that of the row, or that of the newest open conflict about
+    /// it. Who changes the row before both settles the conflict, also where the row itself was left as it was.
+    fn seen(&self, (kind, id): RowKey, seq: i64) -> Result<u64> {
+        if seq == LOCAL_ONLY || kind.def().origin == Origin::Server {
+            return Ok(seq.max(0) as u64);
+        }
+        let about = Query::new().eq("subject_id", id).eq("state", ConflictState::Open).limit(u32::MAX);
+        let conflicts = query::run(&self.inner.cache, EntityKind::Conflict, &about)?;
+        Ok(conflicts.into_iter().map(|(seq, _)| seq).fold(seq, i64::max).max(0) as u64)
     }
 
     fn checked(&self, kind: EntityKind, before: Option<&Row>, mut after: Row) -> Result<Row> {

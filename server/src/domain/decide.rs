@@ -9,19 +9,22 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::rule::{self, Related, RuleContext, Violation};
 use sync_protocol::time::Timestamp;
+use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
 use self::approval::Approval;
 use super::load::{Key, Loaded, references};
-use super::merge::{self, Concurrent, Forks};
+use super::merge::{self, Clash};
 use super::policy::{self, Action};
 use super::traces;
+use super::traces::Voided;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
-use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
+use crate::store::mutations::{FieldChange, HeldMutation};
 
 mod approval;
+mod concurrent;
 mod late;
 
 /// What a batch does to the rows of one kind.
@@ -74,6 +77,8 @@ struct Slot {
     now: Option<Row>,
     /// The number of its last change before the batch.
     seq: u64,
+    /// As it was when someone deleted it, where an edit that did not know of that brings it back.
+    grave: Option<Row>,
     is_touched: bool,
 }
 
@@ -81,7 +86,7 @@ struct Slot {
 enum Verdict {
     Applied,
     Merged,
-    Conflict(Vec<Concurrent>),
+    Conflict(Vec<Clash>, Option<Voided>),
     Held(Hold),
     Rejected { code: &'static str, violation: Option<Violation> },
 }
@@ -111,7 +116,7 @@ enum Since {
 
 impl Verdict {
     fn is_written(&self) -> bool {
-        matches!(self, Self::Applied | Self::Merged | Self::Conflict(_))
+        matches!(self, Self::Applied | Self::Merged | Self::Conflict(..))
     }
 
     /// Keeps a mutation until a person has looked at it.
@@ -223,16 +228,21 @@ impl Decider<'_> {
         let pairs = self.batch.mutations.iter().zip(results).filter(|(_, result)| effective(result.outcome));
         let patches = pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()).filter(|m| m.op == Op::Patch);
         for mutation in patches {
-            let fields = mutation.patch.iter().filter_map(|(at, _)| mutation.kind.def().fields.get(*at));
+            let key = (mutation.kind, mutation.row_id);
+            let before = self.slots.get(&key).and_then(|slot| slot.before.as_ref());
+            let old = mutation.patch.iter().filter_map(|(at, _)| {
+                let value = before.map_or(&Value::Null, |row| &row.values[*at]);
+                mutation.kind.def().fields.get(*at).map(|field| (field.name.to_owned(), value.clone()))
+            });
             let change = FieldChange {
                 row_id: mutation.row_id,
                 seq: u64::MAX,
-                fields: fields.map(|field| field.name.to_owned()).collect(),
+                old: old.collect(),
                 device: (!self.batch.is_office()).then_some(self.batch.outbox.device),
                 actor: Some(mutation.author.0),
                 is_verbatim: true,
             };
-            self.loaded.changes.entry((mutation.kind, mutation.row_id)).or_default().push(change);
+            self.loaded.changes.entry(key).or_default().push(change);
         }
     }
 
@@ -278,7 +288,8 @@ impl Decider<'_> {
 
     fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
-        let slot = self.slot(key);
+        let mut slot = self.slot(key);
+        let voided = self.dig_up(mutation, &mut slot);
         if mutation.op == Op::Delete && slot.now.is_none() {
             // Someone was faster; both wanted the same.
             return Verdict::Applied;
@@ -296,17 +307,13 @@ impl Decider<'_> {
             return self.judge(mutation, slot.now.as_ref(), shown, source);
         }
         if mutation.op == Op::Delete {
-            let booked = self.enter_period(mutation, slot.now.as_ref(), None, source);
-            return booked.unwrap_or_else(|| {
-                self.put(key, slot, None);
-                Verdict::Applied
-            });
+            return self.delete(mutation, slot, source);
         }
-        let mut concurrent = self.concurrent_edits(mutation, &slot, source.device);
-        if !concurrent.is_empty() && source.is_strict {
+        let mut clashes = self.clashes(mutation, &slot, source.device);
+        if !clashes.is_empty() && source.is_strict {
             return Verdict::Rejected { code: "CONFLICT", violation: None };
         }
-        let after = match self.merge(mutation, slot.now.as_ref(), &shown, &mut concurrent, source) {
+        let after = match self.merge(mutation, &slot, &shown, &mut clashes, source) {
             Ok(after) => after,
             Err(violation) => return Verdict::refused(violation),
         };
@@ -314,11 +321,12 @@ impl Decider<'_> {
             return kept;
         }
         let since = self.changes_since(mutation, &slot, source.device);
-        self.is_verbatim &= after == shown && concurrent.is_empty() && since != Since::Unseen && since != Since::Others;
+        let is_alone = clashes.is_empty() && voided.is_none();
+        self.is_verbatim &= after == shown && is_alone && since != Since::Unseen && since != Since::Others;
         self.put(key, slot, Some(after));
         self.settle_conflicts(mutation);
-        match (concurrent.is_empty(), since) {
-            (false, _) => Verdict::Conflict(concurrent),
+        match (is_alone, since) {
+            (false, _) => Verdict::Conflict(clashes, voided),
             (true, Since::Others) => Verdict::Merged,
             (true, _) => Verdict::Applied,
         }
@@ -340,32 +348,17 @@ impl Decider<'_> {
         }
     }
 
-    /// Returns the row with the mutation, or the rule that refuses it.
-    fn merge(
-        &self,
-        mutation: &Mutation,
-        before: Option<&Row>,
-        shown: &Row,
-        concurrent: &mut [Concurrent],
-        source: &Source<'_>,
-    ) -> Result<Row, Violation> {
-        let mut after = with_winners(shown, concurrent);
-        match self.check_rules(mutation, before, &mut after, source) {
-            Err(violation) if violation.rule == rule::STATE && !concurrent.is_empty() => {
-                // Each step was allowed where its author stood: two steps that meet are a conflict, no mistake.
-                concurrent.iter_mut().for_each(Concurrent::let_server_win);
-                after = with_winners(shown, concurrent);
-                self.check_rules(mutation, before, &mut after, source).map(|()| after)
-            }
-            checked => checked.map(|()| after),
-        }
-    }
-
     fn slot(&self, key: Key) -> Slot {
         self.slots.get(&key).cloned().unwrap_or_else(|| {
             let stored = self.loaded.rows.get(&key);
             let row = stored.map(|stored| stored.row.clone());
-            Slot { before: row.clone(), now: row, seq: stored.map_or(0, |stored| stored.seq), is_touched: false }
+            Slot {
+                before: row.clone(),
+                now: row,
+                seq: stored.map_or(0, |stored| stored.seq),
+                grave: None,
+                is_touched: false,
+            }
         })
     }
 
@@ -433,21 +426,6 @@ impl Decider<'_> {
         references(mutation).find(|key| !exists(key))
     }
 
-    fn concurrent_edits(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Concurrent> {
-        let key = (mutation.kind, mutation.row_id);
-        match (self.loaded.changes.get(&key), &slot.now) {
-            (changes, Some(current)) => {
-                let changes = changes.map_or(&[][..], Vec::as_slice);
-                // What this batch wrote before is nobody else's.
-                let is_stored =
-                    |at: usize| slot.before.as_ref().is_some_and(|row| row.values[at] == current.values[at]);
-                let forks = Forks { all: &self.loaded.forks, is_stored: &is_stored };
-                merge::concurrent_edits(mutation, current, changes, device, &forks)
-            }
-            _ => Vec::new(),
-        }
-    }
-
     fn changes_since(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Since {
         if slot.before.is_none() || slot.seq <= mutation.base_seq {
             return Since::Nothing;
@@ -489,7 +467,9 @@ impl Decider<'_> {
     /// Writes the rows by which people see what became of a mutation of the batch.
     fn trace(&mut self, incoming: &Incoming, verdict: &Verdict) {
         match (verdict, &incoming.mutation) {
-            (Verdict::Conflict(edits), Some(mutation)) => self.trace_conflicts(mutation, edits, &self.batch.outbox),
+            (Verdict::Conflict(clashes, voided), Some(mutation)) => {
+                self.trace_conflicts(mutation, clashes, voided.as_ref(), &self.batch.outbox);
+            }
             (Verdict::Held(hold), mutation) => {
                 self.is_verbatim = false;
                 let item = traces::held_item(incoming.no, mutation.as_ref(), hold.code, hold.waits_for, self.batch);
@@ -497,14 +477,6 @@ impl Decider<'_> {
             }
             (Verdict::Rejected { .. }, _) => self.is_verbatim = false,
             _ => {}
-        }
-    }
-
-    fn trace_conflicts(&mut self, mutation: &Mutation, edits: &[Concurrent], outbox: &Outbox) {
-        for edit in edits {
-            let scope = self.scope_of((mutation.kind, mutation.row_id));
-            let row = traces::conflict(mutation, edit, scope, outbox, self.batch.received_at);
-            self.replace(EntityKind::Conflict, row);
         }
     }
 
@@ -517,7 +489,7 @@ impl Decider<'_> {
         let (outcome, code) = match verdict {
             Verdict::Applied => (Outcome::Applied, "ACK"),
             Verdict::Merged => (Outcome::Merged, "ACK_MERGED"),
-            Verdict::Conflict(_) => (Outcome::Conflict, "CONFLICT"),
+            Verdict::Conflict(..) => (Outcome::Conflict, "CONFLICT"),
             Verdict::Held(hold) => (Outcome::Held, hold.code),
             Verdict::Rejected { code, .. } => (Outcome::Rejected, *code),
         };
@@ -545,7 +517,11 @@ impl Decider<'_> {
         for ((kind, id), slot) in slots {
             let changed = changes.entry(kind).or_default();
             match (slot.before, slot.now) {
-                (None, Some(row)) => changed.created.push(row),
+                (None, Some(row)) => {
+                    // A row that was brought back comes as it was, so that the log tells the edit from it.
+                    changed.updated.extend(slot.grave.as_ref().filter(|grave| **grave != row).map(|_| row.clone()));
+                    changed.created.push(slot.grave.unwrap_or(row));
+                }
                 (Some(before), Some(row)) if before != row => changed.updated.push(row),
                 (Some(_), None) => changed.deleted.push(id),
                 // Nothing is written, so that the row keeps its version: the device must not give it a new one.
@@ -556,15 +532,6 @@ impl Decider<'_> {
         let Self { released, is_verbatim, touched_again, .. } = self;
         Decided { changes, results, released, is_verbatim, touched_again }
     }
-}
-
-/// Returns the row with the server's values where they win.
-fn with_winners(shown: &Row, concurrent: &[Concurrent]) -> Row {
-    let mut row = shown.clone();
-    for edit in concurrent.iter().filter(|edit| !edit.incoming_wins) {
-        row.values[edit.position] = edit.current.clone();
-    }
-    row
 }
 
 /// Returns the row as the sender shows it after the mutation; `None` when the row that it changes is not there.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::viewer::Viewer;
 use super::write::Batch;
 use super::{operation, traces};
-use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
+use crate::store::mutations::{FieldChange, Grave, HeldMutation, Outbox};
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
 
@@ -34,6 +34,8 @@ pub(super) struct Loaded {
     pub changes: HashMap<Key, Vec<FieldChange>>,
     /// Where the history of the programme was left for another one.
     pub forks: Vec<Fork>,
+    /// Rows that mutations change and that were deleted, as they were.
+    pub graves: HashMap<Key, Grave>,
     /// The open conflicts about rows that mutations name. They are among the rows.
     pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
@@ -87,9 +89,10 @@ pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Loa
     loaded.authors = authors(tx, batch, judged.iter().chain(&released)).await?;
     load_rows(tx, programme, &all, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
+    load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
-    let rehearsed = rehearse(&all, &loaded.rows);
+    let rehearsed = rehearse(&all, &loaded.rows, &loaded.graves);
     load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
     let days = if loaded.judged.is_empty() { rehearsed.days } else { Days::ALL };
     load_periods(tx, programme, days, &all, &mut loaded).await?;
@@ -183,6 +186,30 @@ async fn load_rows(
     Ok(())
 }
 
+/// Finds what was deleted of that which mutations change.
+async fn load_graves(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    mutations: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let created: HashSet<Key> =
+        mutations.iter().filter(|m| m.op == Op::Put).map(|mutation| (mutation.kind, mutation.row_id)).collect();
+    let mut missing: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
+    for mutation in mutations.iter().filter(|mutation| mutation.op == Op::Patch) {
+        let key = (mutation.kind, mutation.row_id);
+        if !loaded.rows.contains_key(&key) && !created.contains(&key) {
+            missing.entry(key.0).or_default().insert(key.1);
+        }
+    }
+    for (kind, ids) in missing {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let found = tx.graves(programme, kind, &ids).await?;
+        loaded.graves.extend(found.into_iter().map(|grave| ((kind, grave.row.id), grave)));
+    }
+    Ok(())
+}
+
 /// Loads the rows by which people see what is held and may now be settled.
 async fn load_items(tx: &mut impl WriteTx, programme: Uuid, loaded: &mut Loaded) -> Result<(), StoreError> {
     let kind = EntityKind::HeldItem;
@@ -219,7 +246,7 @@ async fn load_conflicts(
     }
     let ids: Vec<Uuid> = found.iter().map(|conflict| conflict.id).collect();
     for stored in tx.load_for_update(programme, kind, &ids).await? {
-        let Some((subject_kind, subject, _)) = operation::contested(&stored.row) else { continue };
+        let Some((subject_kind, subject)) = operation::subject_of(&stored.row) else { continue };
         loaded.conflicts.entry((subject_kind, subject)).or_default().push(stored.row.id);
         loaded.rows.insert((kind, stored.row.id), stored);
     }
@@ -241,8 +268,9 @@ async fn load_changes(
     for mutation in mutations {
         let seen = mutation.field_bases.iter().map(|(_, seq)| *seq).fold(mutation.base_seq, u64::min);
         let base = cursor::known_base(&loaded.forks, seen);
-        let stored = loaded.rows.get(&(mutation.kind, mutation.row_id));
-        if stored.is_some_and(|stored| stored.seq > base) {
+        let key = (mutation.kind, mutation.row_id);
+        let last = loaded.rows.get(&key).map(|stored| stored.seq);
+        if last.or(loaded.graves.get(&key).map(|grave| grave.seq)).is_some_and(|last| last > base) {
             let oldest = bases.entry(mutation.kind).or_default().entry(mutation.row_id).or_insert(base);
             *oldest = base.min(*oldest);
         }
@@ -277,13 +305,14 @@ impl Days {
 }
 
 /// Applies the mutations without any rule, to learn what the rules will look at.
-fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>) -> Rehearsed {
+fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>, graves: &HashMap<Key, Grave>) -> Rehearsed {
     let mut rehearsed = Rehearsed { needs: HashSet::new(), days: Days::NONE };
     let nothing = Related::new();
     let mut now: HashMap<Key, Row> = HashMap::new();
     for mutation in mutations {
         let key = (mutation.kind, mutation.row_id);
         let before = now.get(&key).or_else(|| stored.get(&key).map(|stored| &stored.row));
+        let before = before.or_else(|| graves.get(&key).map(|grave| &grave.row));
         let mut after = before.cloned().unwrap_or_else(|| patch::empty_row(mutation.kind.def(), mutation.row_id));
         patch::apply(&mut after, &mutation.patch);
         let is_voided = mutation.op == Op::Delete;

@@ -1,7 +1,12 @@
 //! Finds concurrent edits by version, never by clock, and settles them by the policy of the field.
 //!
-//! An edit is concurrent when someone else changed the same field (or a field of its merge group) after the
-//! version that the sender had seen, and to another value. The sender's own earlier changes do not count.
+//! An edit is concurrent when someone else was the last to change the same field (or a field of its merge group)
+//! after the version that the sender had seen. The sender's own changes do not count.
+//!
+//! Who wins does not depend on who came first: the same edits end in the same row whatever the order in which they
+//! arrive, so that nobody gains by a better signal, and a replay ends where the first run did. Fields that belong
+//! together are taken as their winner had them, also those that the winner left alone: half of one edit and half of
+//! another would be a row that nobody wrote.
 
 use sync_protocol::cursor::{self, Fork};
 use sync_protocol::entity::Row;
@@ -12,71 +17,103 @@ use uuid::Uuid;
 
 use crate::store::mutations::FieldChange;
 
-/// Two edits of one field that did not know of each other.
+/// Two edits of one field, or of fields that belong together, that did not know of each other.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Concurrent {
-    /// The position of the field.
-    pub position: usize,
-    /// The value on the server.
-    pub current: Value,
-    /// The value that came in.
-    pub incoming: Value,
-    /// Whether the value that came in is shown.
+pub(super) struct Clash {
+    /// The fields.
+    pub fields: Vec<Contested>,
+    /// Whether the edit that came in is shown.
     pub incoming_wins: bool,
     /// Whether the policy settles the case without a person.
     pub is_settled: bool,
-    /// Who wrote the value on the server, if known.
+    /// Whether it is about a state, of which the later one is shown.
+    pub is_state: bool,
+    /// Who wrote what is on the server, if known.
     pub current_by: Option<Uuid>,
 }
 
-impl Concurrent {
-    /// Keeps the server's value and leaves the case to a person.
+/// One field of a clash.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Contested {
+    /// The position of the field.
+    pub position: usize,
+    /// The value that both started from; `None` when it was seen in a history that was left.
+    pub seen: Option<Value>,
+    /// The value on the server.
+    pub current: Value,
+    /// The value of the edit that came in.
+    pub incoming: Value,
+}
+
+impl Clash {
+    /// Keeps the server's values and leaves the case to a person.
     pub(super) fn let_server_win(&mut self) {
         (self.incoming_wins, self.is_settled) = (false, false);
     }
-}
 
-/// Where histories were left, for what a sender had seen in one of them.
-#[derive(Clone, Copy)]
-pub(super) struct Forks<'f> {
-    /// Every one of the programme.
-    pub all: &'f [Fork],
-    /// Whether the value at a position is the stored one, which no mutation of this batch has changed.
-    pub is_stored: &'f dyn Fn(usize) -> bool,
-}
-
-/// Returns the fields of a mutation that meet a concurrent edit.
-pub(super) fn concurrent_edits(
-    mutation: &Mutation,
-    current: &Row,
-    changes: &[FieldChange],
-    device: Uuid,
-    forks: &Forks<'_>,
-) -> Vec<Concurrent> {
-    let fields = mutation.kind.def().fields;
-    let others: Vec<&FieldChange> = changes.iter().filter(|change| !is_own(change, mutation, device)).collect();
-    let mut found: Vec<Concurrent> = Vec::new();
-    for (position, incoming) in &mutation.patch {
-        let Some(field) = fields.get(*position) else { continue };
-        let seen = mutation.base_of(*position);
-        let base = cursor::known_base(forks.all, seen);
-        let is_lost = cursor::is_lost(forks.all, seen);
-        let is_met = |change: &FieldChange| change.seq > base && touches(change, field, fields);
-        // A row that was brought back is the one that was seen: its creation is nothing new.
-        let is_new = |change: &&&FieldChange| is_met(change) && !(is_lost && change.fields.is_empty());
-        let met = others.iter().rev().find(is_new).map(|change| change.actor);
-        // What was seen in a history that was left is not here. Only the creation of the row or a change of the
-        // sender's own, brought back before, tells that nobody else's value stands in its place.
-        let is_unknown = is_lost && (forks.is_stored)(*position) && !changes.iter().any(is_met);
-        let value = &current.values[*position];
-        if let Some(by) = met.or(is_unknown.then_some(None))
-            && value != incoming
-        {
-            found.push(settle(*position, field, value, incoming, by));
-        }
+    /// Returns the fields in which the losing edit said something that is not shown.
+    pub(super) fn lost(&self) -> impl Iterator<Item = &Contested> {
+        self.fields.iter().filter(|field| {
+            let (kept, other) = field.kept_and_other(self.incoming_wins);
+            kept != other && !field.was_seen(other)
+        })
     }
-    unite_groups(&mut found, fields);
+}
+
+impl Contested {
+    /// Whether a value is the one that both started from: who left it alone has said nothing.
+    fn was_seen(&self, value: &Value) -> bool {
+        self.seen.as_ref() == Some(value)
+    }
+
+    /// Returns the value that is shown and the one that is not.
+    pub(super) fn kept_and_other(&self, incoming_wins: bool) -> (&Value, &Value) {
+        if incoming_wins { (&self.incoming, &self.current) } else { (&self.current, &self.incoming) }
+    }
+}
+
+/// What is known of a row and of what happened to it since the sender saw it.
+#[derive(Clone, Copy)]
+pub(super) struct History<'h> {
+    pub(super) current: &'h Row,
+    pub(super) changes: &'h [FieldChange],
+    /// The device of the sender.
+    pub(super) device: Uuid,
+    /// Where histories were left, for what a sender had seen in one of them.
+    pub(super) forks: &'h [Fork],
+    /// The row before the batch: what the batch wrote itself is nobody else's.
+    pub(super) stored: Option<&'h Row>,
+}
+
+/// Returns where a mutation meets concurrent edits.
+pub(super) fn clashes(mutation: &Mutation, history: &History<'_>) -> Vec<Clash> {
+    let mut found = Vec::new();
+    let mut done: Vec<usize> = Vec::new();
+    for (position, _) in &mutation.patch {
+        if done.contains(position) {
+            continue;
+        }
+        let group = group_of(mutation, *position);
+        found.extend(clash(mutation, history, &group));
+        done.extend(group);
+    }
     found
+}
+
+/// Returns the clash of a mutation with all that happened since, as one: what each side wrote stands or falls
+/// together.
+pub(super) fn clash_of_row(mutation: &Mutation, history: &History<'_>) -> Clash {
+    let contested = |position: usize| contest(mutation, history, position);
+    let all = (0..mutation.kind.def().fields.len()).map(contested);
+    let touched = all.filter(|field| !field.was_seen(&field.current) || !field.was_seen(&field.incoming));
+    let last = history.changes.iter().rev().find(|change| !is_own(change, mutation, history.device));
+    Clash {
+        fields: touched.collect(),
+        incoming_wins: last.is_some_and(|last| outranks(history.device, last)),
+        is_settled: false,
+        is_state: false,
+        current_by: last.and_then(|last| last.actor),
+    }
 }
 
 /// Whether a change was made where the mutation comes from.
@@ -88,29 +125,94 @@ pub(super) fn is_own(change: &FieldChange, mutation: &Mutation, device: Uuid) ->
     }
 }
 
-/// Whether a change touched the field or its group. A creation, which names no field, touched all.
-fn touches(change: &FieldChange, field: &Field, fields: &[Field]) -> bool {
-    let same_group = |name: &String| {
-        !field.merge_group.is_empty()
-            && fields.iter().any(|other| other.name == name && other.merge_group == field.merge_group)
-    };
-    change.fields.is_empty() || change.fields.iter().any(|name| name == field.name || same_group(name))
+/// Returns the positions of the fields that move together with one.
+fn group_of(mutation: &Mutation, position: usize) -> Vec<usize> {
+    let fields = mutation.kind.def().fields;
+    let group = fields.get(position).map_or("", |field| field.merge_group);
+    if group.is_empty() {
+        return vec![position];
+    }
+    (0..fields.len()).filter(|at| fields[*at].merge_group == group).collect()
 }
 
-fn settle(position: usize, field: &Field, current: &Value, incoming: &Value, by: Option<Uuid>) -> Concurrent {
-    let (incoming_wins, is_settled) = match field.policy {
-        MergePolicy::LastArrival => (true, false),
-        MergePolicy::ServerWins => (false, false),
-        MergePolicy::Max => (is_larger(incoming, current), true),
-    };
-    Concurrent {
-        position,
-        current: current.clone(),
-        incoming: incoming.clone(),
-        incoming_wins,
-        is_settled,
-        current_by: by,
+fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<Clash> {
+    let def = mutation.kind.def();
+    let fields: Vec<&Field> = group.iter().filter_map(|at| def.fields.get(*at)).collect();
+    let is_patched = |at: &usize| mutation.patch.iter().any(|(patched, _)| patched == at);
+    let seen_at = group.iter().filter(|at| is_patched(at)).map(|at| mutation.base_of(*at)).min()?;
+    let (base, is_lost) = (cursor::known_base(history.forks, seen_at), cursor::is_lost(history.forks, seen_at));
+    let is_met = |change: &FieldChange| change.seq > base && touches(change, &fields);
+    // A row that was brought back is the one that was seen: its creation is nothing new.
+    let is_new = |change: &&FieldChange| is_met(change) && !(is_lost && change.old.is_empty());
+    let last = history.changes.iter().rev().find(is_new);
+    if last.is_some_and(|last| is_own(last, mutation, history.device)) {
+        return None;
     }
+    // What was seen in a history that was left is not here. Only the creation of the row or a change of the sender's
+    // own, brought back before, tells that nobody else's value stands in its place.
+    let is_stored = |at: &usize| history.stored.is_some_and(|row| row.values[*at] == history.current.values[*at]);
+    let patched = || group.iter().filter(|at| is_patched(at));
+    let is_unknown = last.is_none() && is_lost && patched().all(is_stored) && !history.changes.iter().any(is_met);
+    if last.is_none() && !is_unknown {
+        return None;
+    }
+    let mut contested: Vec<Contested> = group.iter().map(|at| contest(mutation, history, *at)).collect();
+    if is_unknown {
+        let unseen = contested.iter_mut().filter(|field| is_patched(&field.position));
+        unseen.for_each(|field| field.seen = None);
+    }
+    let agrees = |field: &Contested| field.incoming == field.current;
+    // One side says all that the other one says.
+    let is_contained = contested.iter().filter(|field| is_patched(&field.position)).all(agrees);
+    let mut theirs = contested.iter().filter(|field| !field.was_seen(&field.current));
+    if is_contained || theirs.all(|field| is_patched(&field.position) && agrees(field)) {
+        return None;
+    }
+    let has = |policy| fields.iter().any(|field| field.policy == policy);
+    let is_max = has(MergePolicy::Max);
+    let is_larger = contested.first().is_some_and(|field| is_larger(&field.incoming, &field.current));
+    Some(Clash {
+        incoming_wins: if is_max { is_larger } else { last.is_none_or(|last| outranks(history.device, last)) },
+        is_settled: is_max,
+        is_state: has(MergePolicy::State),
+        current_by: last.and_then(|last| last.actor),
+        fields: contested,
+    })
+}
+
+fn contest(mutation: &Mutation, history: &History<'_>, position: usize) -> Contested {
+    let seen = seen(mutation, history, position);
+    let patched = mutation.patch.iter().find(|(at, _)| *at == position).map(|(_, value)| value.clone());
+    let current = history.current.values.get(position).cloned().unwrap_or(Value::Null);
+    Contested { position, incoming: patched.unwrap_or_else(|| seen.clone()), seen: Some(seen), current }
+}
+
+/// Returns the value of a field as the sender shows it without the mutation: as of its base, with the sender's own
+/// changes since.
+fn seen(mutation: &Mutation, history: &History<'_>, position: usize) -> Value {
+    let current = history.current.values.get(position).cloned().unwrap_or(Value::Null);
+    let Some(field) = mutation.kind.def().fields.get(position) else { return current };
+    let base = cursor::known_base(history.forks, mutation.base_of(position));
+    let mut after = current;
+    let since = history.changes.iter().filter(|change| change.seq > base && touches(change, &[field]));
+    for change in since.rev() {
+        if is_own(change, mutation, history.device) {
+            return after;
+        }
+        after = change.old.get(field.name).cloned().unwrap_or(Value::Null);
+    }
+    after
+}
+
+/// Whether a change touched one of the fields. A creation, which names no field, touched all.
+fn touches(change: &FieldChange, fields: &[&Field]) -> bool {
+    change.old.is_empty() || fields.iter().any(|field| change.old.contains_key(field.name))
+}
+
+/// Whether an edit of a device is shown rather than one that is on the server. The order is arbitrary but the same
+/// for everyone; what does not come from a phone stands above it.
+fn outranks(device: Uuid, current: &FieldChange) -> bool {
+    current.device.is_some_and(|other| device.is_nil() || device > other)
 }
 
 fn is_larger(a: &Value, b: &Value) -> bool {
@@ -124,16 +226,6 @@ fn is_larger(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Fields of one group have one winner: the server, when it wins any of them.
-fn unite_groups(found: &mut [Concurrent], fields: &[Field]) {
-    let group_of = |edit: &Concurrent| fields.get(edit.position).map_or("", |field| field.merge_group);
-    let lost: Vec<&str> = found.iter().filter(|edit| !edit.incoming_wins).map(group_of).collect();
-    for edit in found.iter_mut() {
-        let group = group_of(edit);
-        edit.incoming_wins &= group.is_empty() || !lost.contains(&group);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +235,6 @@ mod tests {
     use sync_protocol::patch::empty_row;
     use sync_protocol::time::Timestamp;
 
-    const NO_FORKS: Forks<'static> = Forks { all: &[], is_stored: &|_| true };
     const MINE: Uuid = Uuid::from_u128(1);
     const THEIRS: Uuid = Uuid::from_u128(2);
 
@@ -174,8 +265,12 @@ mod tests {
     }
 
     fn change(seq: u64, fields: &[&str], device: Uuid) -> FieldChange {
-        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        FieldChange { row_id: Uuid::from_u128(9), seq, fields, device: Some(device), actor: None, is_verbatim: true }
+        let old = fields.iter().map(|field| ((*field).to_owned(), text("before"))).collect();
+        FieldChange { row_id: Uuid::from_u128(9), seq, old, device: Some(device), actor: None, is_verbatim: true }
+    }
+
+    fn found(mutation: &Mutation, current: &Row, changes: &[FieldChange], device: Uuid) -> Vec<Clash> {
+        clashes(mutation, &History { current, changes, device, forks: &[], stored: Some(current) })
     }
 
     fn current(values: &[(&str, Value)]) -> Row {
@@ -198,52 +293,61 @@ mod tests {
             ("the row was created by another", 0, change(11, &[], THEIRS), text("mine"), 1),
         ];
         for (name, base, change, value, expected) in cases {
-            let found = concurrent_edits(&mutation(&[("text", value)], base), &server, &[change], MINE, &NO_FORKS);
+            let found = found(&mutation(&[("text", value)], base), &server, &[change], MINE);
             assert_eq!(found.len(), expected, "{name}");
         }
     }
 
     #[test]
+    fn a_field_moves_with_its_group_as_the_winner_had_it() {
+        let server = current(&[("status", text("DONE")), ("status_note", text("before"))]);
+        let mine = mutation(&[("status_note", text("amânat"))], 10);
+        for (device, wins) in [(MINE, false), (Uuid::from_u128(3), true)] {
+            let clash = found(&mine, &server, &[change(11, &["status"], THEIRS)], device).remove(0);
+            assert_eq!((clash.incoming_wins, clash.is_state), (wins, true));
+            let status = clash.fields.iter().find(|field| field.position == at("status")).unwrap();
+            assert_eq!((&status.incoming, &status.current), (&text("before"), &text("DONE")));
+            assert_eq!(clash.lost().count(), 1, "one edit is not shown");
+        }
+    }
+
+    #[test]
+    fn the_higher_rank_is_shown_whoever_comes_first() {
+        let mine = mutation(&[("text", text("mine"))], 1);
+        let theirs = current(&[("text", text("theirs"))]);
+        let second = found(&mine, &theirs, &[change(2, &["text"], THEIRS)], MINE).remove(0);
+        let their_edit = mutation(&[("text", text("theirs"))], 1);
+        let first =
+            found(&their_edit, &current(&[("text", text("mine"))]), &[change(2, &["text"], MINE)], THEIRS).remove(0);
+        let kept = |clash: &Clash| clash.fields[0].kept_and_other(clash.incoming_wins).0.clone();
+        assert_eq!((kept(&second), kept(&first)), (text("theirs"), text("theirs")));
+        let office = FieldChange { device: None, ..change(2, &["text"], THEIRS) };
+        assert!(!found(&mine, &theirs, &[office], Uuid::max())[0].incoming_wins, "the office stands above phones");
+    }
+
+    #[test]
     fn what_was_seen_in_a_history_that_was_left_is_unknown() {
-        let server = current(&[("text", text("theirs"))]);
         let forks = [Fork { parent: MINE, epoch: THEIRS, common_seq: 100, resumed_seq: 5_000 }];
-        let found = |base, changes: &[FieldChange]| {
-            concurrent_edits(
-                &mutation(&[("text", text("mine"))], base),
-                &server,
-                changes,
-                MINE,
-                &Forks { all: &forks, is_stored: &|_| true },
-            )
-            .len()
+        let found_on = |server: &Row, base, changes: &[FieldChange]| {
+            let history = History { current: server, changes, device: MINE, forks: &forks, stored: Some(server) };
+            let clashes = clashes(&mutation(&[("text", text("mine"))], base), &history);
+            clashes.iter().flat_map(Clash::lost).count()
         };
+        let found = |base, changes: &[FieldChange]| found_on(&current(&[("text", text("theirs"))]), base, changes);
         assert_eq!([100, 101, 4_999, 5_000].map(|base| found(base, &[])), [0, 1, 1, 0]);
         assert_eq!(found(101, &[change(5_001, &["text"], MINE)]), 0, "my own lost change was brought back before");
         assert_eq!(found(101, &[change(5_001, &[], THEIRS)]), 0, "the row itself was brought back");
         assert_eq!(found(101, &[change(5_001, &[], THEIRS), change(5_002, &["text"], THEIRS)]), 1);
         assert_eq!(found(101, &[change(5_001, &["due_on"], MINE)]), 1, "that says nothing of this field");
         assert_eq!(found(200, &[change(150, &["text"], THEIRS)]), 1, "the same number in another history");
+        assert_eq!(found_on(&current(&[]), 101, &[]), 1, "no value is a value, too");
     }
 
     #[test]
-    fn a_field_moves_with_its_group() {
-        let server = current(&[("status", text("DONE")), ("status_note", text("văzut"))]);
-        let mine = mutation(&[("status_note", text("amânat"))], 10);
-        let found = concurrent_edits(&mine, &server, &[change(11, &["status"], THEIRS)], MINE, &NO_FORKS);
-        assert_eq!(found.len(), 1, "the note belongs to the status that someone else changed");
-    }
-
-    #[test]
-    fn the_last_arrival_is_shown_and_the_other_value_is_kept() {
-        let server = current(&[("text", text("theirs"))]);
-        let found = concurrent_edits(
-            &mutation(&[("text", text("mine"))], 1),
-            &server,
-            &[change(2, &["text"], THEIRS)],
-            MINE,
-            &NO_FORKS,
-        );
-        assert!(found[0].incoming_wins && !found[0].is_settled);
-        assert_eq!((&found[0].current, &found[0].incoming), (&text("theirs"), &text("mine")));
+    fn an_edit_that_met_the_other_one_before_is_followed_without_another_conflict() {
+        let server = current(&[("text", text("mine"))]);
+        let changes = [change(2, &["text"], THEIRS), change(3, &["text"], MINE)];
+        let later = mutation(&[("text", text("mine again"))], 1);
+        assert_eq!(found(&later, &server, &changes, MINE), []);
     }
 }

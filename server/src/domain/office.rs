@@ -143,7 +143,7 @@ async fn unsuitable(
 /// Returns the change that brings the other value of a conflict back to the row as it is now.
 async fn restored(tx: &mut impl WriteTx, request: &Request<'_>, subject: &Row) -> Result<Option<Change>, StoreError> {
     let Operation::ResolveConflict { takes_other: true, .. } = request.operation else { return Ok(None) };
-    let Some((kind, id, _)) = operation::contested(subject) else { return Ok(None) };
+    let Some((kind, id)) = operation::subject_of(subject) else { return Ok(None) };
     let found = tx.load_for_update(request.viewer.programme_id, kind, &[id]).await?;
     Ok(found.first().and_then(|stored| operation::restored(subject, stored.seq)))
 }

@@ -9,6 +9,7 @@ use sync_protocol::value::{FieldValue as _, Value};
 use uuid::Uuid;
 
 use super::policy::Action;
+use super::traces::VOIDED;
 
 /// Something that a person in the office does, named as people name it.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,16 +210,25 @@ impl Operation {
     }
 }
 
+/// Returns the row that a conflict is about.
+pub(super) fn subject_of(conflict: &Row) -> Option<(EntityKind, Uuid)> {
+    let get = |name| conflict.get(EntityKind::Conflict.def(), name);
+    Some((EntityKind::from_name(get("subject_kind").as_text()?)?, get("subject_id").as_uuid()?))
+}
+
 /// Returns the row and the field that a conflict is about.
 pub(super) fn contested(conflict: &Row) -> Option<(EntityKind, Uuid, &'static Field)> {
-    let get = |name| conflict.get(EntityKind::Conflict.def(), name);
-    let kind = EntityKind::from_name(get("subject_kind").as_text()?)?;
-    Some((kind, get("subject_id").as_uuid()?, kind.def().field(get("field").as_text()?)?))
+    let (kind, id) = subject_of(conflict)?;
+    Some((kind, id, kind.def().field(conflict.get(EntityKind::Conflict.def(), "field").as_text()?)?))
 }
 
 /// Returns the change that gives a row the value that a conflict kept beside it, `None` when the conflict does not
 /// hold one that this version can read.
 pub(super) fn restored(conflict: &Row, base_seq: u64) -> Option<Change> {
+    if conflict.get(EntityKind::Conflict.def(), "field").as_text() == Some(VOIDED) {
+        let (kind, row_id) = subject_of(conflict)?;
+        return Some(Change { op: Op::Delete, kind, row_id, base_seq, patch: Patch::new() });
+    }
     let (kind, row_id, field) = contested(conflict)?;
     let other = conflict.get(EntityKind::Conflict.def(), "other_value").as_text()?;
     let value = Value::from_json(field.field_type, &serde_json::from_str(other).ok()?)?;

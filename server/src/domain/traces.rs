@@ -14,7 +14,7 @@ use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use super::merge::Concurrent;
+use super::merge::{Clash, Contested};
 use super::operation;
 use super::write::Batch;
 use crate::store::mutations::Outbox;
@@ -35,32 +35,78 @@ impl Trace {
     }
 }
 
-/// Returns the conflict row of a concurrent edit.
-pub(super) fn conflict(mutation: &Mutation, edit: &Concurrent, scope: Uuid, outbox: &Outbox, now: Timestamp) -> Trace {
-    let field = mutation.kind.def().fields.get(edit.position);
-    let name = field.map_or("", |field| field.name);
-    let (kept, other) =
-        if edit.incoming_wins { (&edit.incoming, &edit.current) } else { (&edit.current, &edit.incoming) };
-    let incoming_by = Some(mutation.author);
-    let current_by = edit.current_by.map(UserId);
-    let (kept_by, other_by) = if edit.incoming_wins { (incoming_by, current_by) } else { (current_by, incoming_by) };
+/// Returns the conflict row of a field in which two edits met.
+pub(super) fn conflict(
+    mutation: &Mutation,
+    clash: &Clash,
+    contested: &Contested,
+    scope: Uuid,
+    outbox: &Outbox,
+    now: Timestamp,
+) -> Trace {
+    let field = mutation.kind.def().fields.get(contested.position);
+    let (kept, other) = contested.kept_and_other(clash.incoming_wins);
+    let (incoming_by, current_by) = (Some(mutation.author), clash.current_by.map(UserId));
+    let (kept_by, other_by) = if clash.incoming_wins { (incoming_by, current_by) } else { (current_by, incoming_by) };
     let row = Conflict {
-        id: ConflictId(derived_id(outbox, mutation.no, name)),
-        subject_scope_id: scope,
-        subject_kind: mutation.kind.def().name.to_owned(),
-        subject_id: mutation.row_id,
-        field: name.to_owned(),
         kept_value: Some(kept.to_json().to_string()),
         other_value: Some(other.to_json().to_string()),
         kept_by,
         other_by,
-        detected_at: now,
         policy: field.map_or_else(String::new, |field| format!("{:?}", field.policy)),
-        state: if edit.is_settled { ConflictState::AutoResolved } else { ConflictState::Open },
-        resolved_by: None,
-        resolved_at: None,
+        state: if clash.is_settled { ConflictState::AutoResolved } else { ConflictState::Open },
+        ..new_conflict(mutation, field.map_or("", |field| field.name), scope, outbox, now)
     };
     Trace::new(&row)
+}
+
+/// The field of a conflict about whether the row is there at all.
+pub(super) const VOIDED: &str = "voided";
+
+/// Who wanted a row to stay and who voided it.
+pub(super) struct Voided {
+    /// Who changed it.
+    pub kept_by: Option<UserId>,
+    /// Who voided it.
+    pub voided_by: Option<UserId>,
+}
+
+/// Returns the conflict row of an edit that met a deletion: the row stays until a person decides.
+pub(super) fn voided_conflict(
+    mutation: &Mutation,
+    voided: &Voided,
+    scope: Uuid,
+    outbox: &Outbox,
+    now: Timestamp,
+) -> Trace {
+    let row = Conflict {
+        kept_value: Some("false".to_owned()),
+        other_value: Some("true".to_owned()),
+        kept_by: voided.kept_by,
+        other_by: voided.voided_by,
+        policy: "Stays".to_owned(),
+        ..new_conflict(mutation, VOIDED, scope, outbox, now)
+    };
+    Trace::new(&row)
+}
+
+fn new_conflict(mutation: &Mutation, field: &str, scope: Uuid, outbox: &Outbox, now: Timestamp) -> Conflict {
+    Conflict {
+        id: ConflictId(derived_id(outbox, mutation.no, field)),
+        subject_scope_id: scope,
+        subject_kind: mutation.kind.def().name.to_owned(),
+        subject_id: mutation.row_id,
+        field: field.to_owned(),
+        kept_value: None,
+        other_value: None,
+        kept_by: None,
+        other_by: None,
+        detected_at: now,
+        policy: String::new(),
+        state: ConflictState::Open,
+        resolved_by: None,
+        resolved_at: None,
+    }
 }
 
 /// Returns whether nobody has settled a conflict.
@@ -71,11 +117,19 @@ pub(super) fn is_open(conflict: &Row) -> bool {
 /// Returns the conflict as settled by a mutation, `None` when the mutation does not settle it: it sets another
 /// field, or its author had not seen the version `seq` of the conflict.
 pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, now: Timestamp) -> Option<Trace> {
-    let (kind, id, field) = operation::contested(conflict)?;
-    let position = kind.def().position(field.name)?;
-    let sets_field =
-        (mutation.kind, mutation.row_id) == (kind, id) && mutation.patch.iter().any(|(at, _)| *at == position);
-    if !is_open(conflict) || !sets_field || mutation.base_of(position) < seq {
+    if !is_open(conflict) || operation::subject_of(conflict)? != (mutation.kind, mutation.row_id) {
+        return None;
+    }
+    let is_answered = match operation::contested(conflict) {
+        Some((kind, _, field)) => {
+            let position = kind.def().position(field.name)?;
+            let sets_field = mutation.patch.iter().any(|(at, _)| *at == position);
+            sets_field && mutation.base_of(position) >= seq
+        }
+        // About the whole row: who goes on with it, or voids it, has decided.
+        None => mutation.base_seq >= seq,
+    };
+    if !is_answered {
         return None;
     }
     let settled = Conflict {

@@ -1,8 +1,12 @@
 //! Mutations and their results, and what is known of the devices that send them.
 
-use sync_protocol::entity::EntityKind;
+use std::collections::BTreeMap;
+
+use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
+use sync_protocol::patch::empty_row;
 use sync_protocol::time::Timestamp;
+use sync_protocol::value::{FieldType, Value};
 use uuid::Uuid;
 
 use super::log::chain_of;
@@ -288,8 +292,8 @@ pub struct FieldChange {
     pub row_id: Uuid,
     /// When.
     pub seq: u64,
-    /// The fields; empty for the creation of the row, which sets all of them.
-    pub fields: Vec<String>,
+    /// The fields with their values before; empty for the creation of the row, which sets all of them.
+    pub old: BTreeMap<String, Value>,
     /// On which device; `None` in the office or by another writer.
     pub device: Option<Uuid>,
     /// Who.
@@ -310,11 +314,12 @@ pub async fn changes_since(
         SELECT c.row_id, c.seq, c.fields, coalesce(m.device_id, s.device_id), coalesce(m.author_id, s.actor_id), \
             coalesce(s.verbatim, false) \
         FROM ( \
-            SELECT c.row_id, c.seq, to_jsonb(ARRAY(SELECT jsonb_object_keys(c.old))) AS fields \
+            SELECT c.row_id, c.seq, c.old AS fields \
             FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
             JOIN change_log c ON c.programme_id = $1 AND c.kind = $2::int AND c.row_id = b.row_id AND c.seq > b.seq \
+            WHERE c.operation = 'U' \
             UNION ALL \
-            SELECT h.row_id, h.created_seq, '[]'::jsonb \
+            SELECT h.row_id, h.created_seq, '{}'::jsonb \
             FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
             JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
         ) c \
@@ -336,11 +341,63 @@ pub async fn changes_since(
             Ok(FieldChange {
                 row_id: record.uuid(0)?,
                 seq: record.int(1)? as u64,
-                fields: serde_json::from_str(&record.json(2)?).unwrap_or_default(),
+                old: values_of(kind, &record.json(2)?),
                 device: record.opt_uuid(3)?,
                 actor: record.opt_uuid(4)?,
                 is_verbatim: record.bool(5)?,
             })
+        })
+        .collect()
+}
+
+/// Reads the values of a row or of a part of it, as Postgres writes them.
+fn values_of(kind: EntityKind, json: &str) -> BTreeMap<String, Value> {
+    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let typed = fields.into_iter().filter_map(|(name, json)| {
+        // Postgres writes exact numbers as numbers.
+        let json = if json.is_number() { json.to_string().into() } else { json };
+        let field_type = kind.def().field(&name)?.field_type;
+        let value = match field_type {
+            FieldType::Int => Value::Int(json.as_str()?.parse().ok()?),
+            _ => Value::from_json(field_type, &json)?,
+        };
+        Some((name, value))
+    });
+    typed.collect()
+}
+
+/// A row that was deleted.
+#[derive(Clone, Debug)]
+pub struct Grave {
+    /// The row as it was.
+    pub row: Row,
+    /// When it was deleted.
+    pub seq: u64,
+    /// Who deleted it.
+    pub actor: Option<Uuid>,
+}
+
+/// Returns which of the rows were deleted, as they were.
+pub async fn graves(
+    conn: &mut Conn,
+    programme: Uuid,
+    kind: EntityKind,
+    ids: &[Uuid],
+) -> Result<Vec<Grave>, StoreError> {
+    const GRAVES: &str = "SELECT DISTINCT ON (c.row_id) c.row_id, c.seq, c.old, s.actor_id \
+        FROM change_log c LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
+        WHERE c.programme_id = $1 AND c.kind = $2::int AND c.row_id = ANY($3) AND c.operation = 'D' \
+        ORDER BY c.row_id, c.seq DESC, c.part DESC";
+    let sql = Sql::new(GRAVES).bind(programme).bind(i32::from(kind.number())).bind(ids);
+    let records = conn.query(sql).await?;
+    records
+        .iter()
+        .map(|record| {
+            let (mut row, mut old) = (empty_row(kind.def(), record.uuid(0)?), values_of(kind, &record.json(2)?));
+            for (field, value) in kind.def().fields.iter().zip(&mut row.values) {
+                *value = old.remove(field.name).unwrap_or(Value::Null);
+            }
+            Ok(Grave { row, seq: record.int(1)? as u64, actor: record.opt_uuid(3)? })
         })
         .collect()
 }

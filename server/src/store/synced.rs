@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::log::{self, Bounds, Entry, Own, ProgrammeSnapshot};
-use super::mutations::{self, FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
+use super::mutations::{self, FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
 use super::{Db, Tx, accounts, epochs, office, query};
 use crate::domain::viewer::Viewer;
@@ -93,6 +93,13 @@ pub trait WriteTx: Send + Sized {
     ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
     /// Returns where histories of a programme were left, because the database was restored.
     fn forks(&mut self, programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send;
+    /// Returns which of the rows were deleted, as they were.
+    fn graves(
+        &mut self,
+        programme: Uuid,
+        kind: EntityKind,
+        ids: &[Uuid],
+    ) -> impl Future<Output = Answer<Vec<Grave>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -277,6 +284,10 @@ impl WriteTx for Tx {
 
     async fn forks(&mut self, programme: Uuid) -> Answer<Vec<Fork>> {
         epochs::forks(self, programme).await
+    }
+
+    async fn graves(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Grave>> {
+        mutations::graves(self, programme, kind, ids).await
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {

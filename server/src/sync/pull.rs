@@ -270,7 +270,7 @@ impl<S: SyncStore> Sending<'_, S> {
         let text = |name| row.get(def, name).as_text().unwrap_or_default();
         let (kind, field) = (text("subject_kind"), text("field"));
         let is_special =
-            EntityKind::from_name(kind).and_then(|kind| kind.def().field(field)).is_none_or(|field| field.special);
+            EntityKind::from_name(kind).and_then(|kind| kind.def().field(field)).is_some_and(|field| field.special);
         !is_special && policy::may_read_conflicting(self.viewer, kind, field)
     }
 

@@ -38,7 +38,7 @@ entity! {
         /// The vulnerability categories at hire: special-category data.
         vulnerability_codes: Option<Vec<String>> [special],
         /// The state.
-        status: EmploymentStatus [indexed policy(MergePolicy::ServerWins)],
+        status: EmploymentStatus [indexed policy(MergePolicy::State)],
         /// How far the office has verified the record.
         verification: Verification [indexed office],
         /// Who verified it; never the person who recorded it.

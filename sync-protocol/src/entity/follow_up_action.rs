@@ -1,5 +1,6 @@
 use super::{EntityKind, entity};
 use crate::code::{ActionStatus, Priority, Responsible};
+use crate::field::MergePolicy;
 use crate::id::{EnterpriseId, FindingId, FollowUpActionId, UserId, VisitId};
 use crate::time::Date;
 
@@ -25,7 +26,7 @@ entity! {
         /// By when; not before the visit (I28).
         due_on: Date [indexed],
         /// The state. Overdue is computed from `due_on`.
-        status: ActionStatus [indexed group("status")],
+        status: ActionStatus [indexed policy(MergePolicy::State) group("status")],
         /// When it was done.
         done_on: Option<Date> [group("status")],
         /// The visit during which it was seen to be done.

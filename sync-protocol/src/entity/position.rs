@@ -2,6 +2,7 @@ use rust_decimal::Decimal;
 
 use super::{EntityKind, entity};
 use crate::code::PositionStatus;
+use crate::field::MergePolicy;
 use crate::id::{EnterpriseId, PositionId};
 use crate::time::Date;
 
@@ -23,7 +24,7 @@ entity! {
         /// Whether it counts towards the jobs that the programme promised.
         is_committed: bool [indexed],
         /// The state.
-        status: PositionStatus [indexed],
+        status: PositionStatus [indexed policy(MergePolicy::State)],
         /// Whether it is meant for a person of a vulnerable group.
         is_reserved_for_vulnerable: bool,
         /// When it was first filled; set by the first employment.

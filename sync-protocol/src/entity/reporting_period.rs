@@ -1,6 +1,5 @@
 use super::{EntityKind, entity};
 use crate::code::PeriodState;
-use crate::field::MergePolicy;
 use crate::id::{ReportingPeriodId, UserId};
 use crate::time::{Date, Timestamp};
 
@@ -16,7 +15,7 @@ entity! {
         /// When the report is due.
         due_on: Option<Date>,
         /// The state.
-        state: PeriodState [indexed office policy(MergePolicy::ServerWins) group("lock")],
+        state: PeriodState [indexed office group("lock")],
         /// Who locked it.
         locked_by: Option<UserId> [to(EntityKind::User) office group("lock")],
         /// When it was locked.

@@ -28,7 +28,7 @@ entity! {
         /// The version of the form that is filled in.
         form_id: Option<FormId> [to(EntityKind::Form)],
         /// The state.
-        status: VisitStatus [indexed policy(MergePolicy::ServerWins)],
+        status: VisitStatus [indexed policy(MergePolicy::State)],
         /// Where the phone was on arrival.
         arrival_place: Option<Place> [group("place")],
         /// Why there is no position; required on site without `arrival_place` (I26).

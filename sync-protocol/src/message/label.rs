@@ -119,6 +119,7 @@ const FIELDS: &[Labels] = &[
     ("verified_in_visit_id", ["Vizita de verificare", "Visit of verification", "Visita di verifica"]),
     ("verified_on", ["Data verificării", "Verified on", "Data della verifica"]),
     ("visit_id", ["Vizita", "Visit", "Visita"]),
+    ("voided", ["Anularea înregistrării", "Voiding of the record", "Annullamento della scheda"]),
     (
         "vulnerability_codes",
         ["Categoriile de vulnerabilitate", "Vulnerability categories", "Categorie di vulnerabilità"],

@@ -56,9 +56,9 @@ fn origin(def: &EntityDef) -> &'static str {
 
 fn concurrent(field: &Field) -> String {
     let policy = match field.policy {
-        MergePolicy::ServerWins => "the server's".to_owned(),
+        MergePolicy::State => "the later state".to_owned(),
         MergePolicy::Max => "the larger".to_owned(),
-        MergePolicy::LastArrival => "the last arrival".to_owned(),
+        MergePolicy::Ranked => "the higher rank".to_owned(),
     };
     if field.merge_group.is_empty() { policy } else { format!("{policy}, group {}", field.merge_group) }
 }

@@ -166,8 +166,8 @@ impl<'b> Decider<'b> {
 
     /// Writes what became of a held mutation.
     fn settle(&mut self, held: &HeldMutation, mutation: &Mutation, verdict: &Verdict, also: impl Fn(&mut HeldItem)) {
-        if let Verdict::Conflict(edits) = verdict {
-            self.trace_conflicts(mutation, edits, &held.outbox);
+        if let Verdict::Conflict(clashes, voided) = verdict {
+            self.trace_conflicts(mutation, clashes, voided.as_ref(), &held.outbox);
         }
         let result = self.conclude(held.no, verdict);
         self.settle_with(held, result, also);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use server::domain::viewer::{Grant, Viewer};
 use server::store::log::{Bounds, Entry, Own};
-use server::store::mutations::{FieldChange, HeldMutation, MutationRecord, Outbox, PastResult};
+use server::store::mutations::{FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
 use server::store::rows::StoredRow;
 use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
 use sync_protocol::code::HeldState;
@@ -294,6 +294,11 @@ impl WriteTx for MemoryTx {
         Ok(self.state.forks_of(programme).to_vec())
     }
 
+    async fn graves(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Grave>> {
+        self.store.call().await;
+        Ok(ids.iter().filter_map(|id| self.state.graves.get(&(programme, kind, *id)).cloned()).collect())
+    }
+
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
         self.store.call().await;
         let items =
@@ -358,8 +363,12 @@ impl WriteTx for MemoryTx {
         }
         self.store.call().await;
         self.programme = programme;
-        let there = rows.iter().filter(|row| self.state.rows.contains_key(&(programme, kind, row.id)));
-        self.work.touches.extend(there.map(|row| Touch::Put(kind, (*row).clone())));
+        let is_new = |id| {
+            self.work.touches.iter().any(|touch| matches!(touch, Touch::Put(k, row) if *k == kind && row.id == id))
+        };
+        let is_there = |row: &&&Row| self.state.rows.contains_key(&(programme, kind, row.id)) || is_new(row.id);
+        let changed: Vec<Touch> = rows.iter().filter(is_there).map(|row| Touch::Put(kind, (*row).clone())).collect();
+        self.work.touches.extend(changed);
         Ok(())
     }
 

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::log::{Entry, Own};
-use server::store::mutations::{FieldChange, MutationRecord, Outbox};
+use server::store::mutations::{FieldChange, Grave, MutationRecord, Outbox};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::rows::GoneReason;
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 mod epochs;
@@ -38,6 +39,8 @@ pub struct State {
     pub outboxes: BTreeMap<OutboxKey, (u64, ChainHash)>,
     /// The number of each push, by its outbox and first mutation.
     pushes: BTreeMap<(OutboxKey, u64), u64>,
+    /// Rows that were deleted, as they were.
+    pub graves: BTreeMap<Key, Grave>,
     /// What was held and then applied, by the commit that did.
     releases: BTreeMap<(Uuid, u64), Vec<(OutboxKey, u64)>>,
     /// The places by scope, for paging.
@@ -85,8 +88,8 @@ pub struct Seal {
 pub struct Change {
     /// When.
     pub seq: u64,
-    /// The fields that changed; every field for a deletion.
-    pub fields: Vec<String>,
+    /// The fields that changed, with their values before.
+    pub old: BTreeMap<String, Value>,
 }
 
 /// A mutation as it is kept.
@@ -146,6 +149,8 @@ impl State {
             self.pushes.insert(((programme, device, incarnation), first), seq);
         }
         self.seals.insert((programme, seq), Seal { chain, ..seal });
+        let dug = self.graves.iter_mut().filter(|(key, grave)| key.0 == programme && grave.seq == seq);
+        dug.for_each(|(_, grave)| grave.actor = seal.actor);
         seq
     }
 
@@ -154,12 +159,12 @@ impl State {
         let scope = row.scope_id(kind.def(), programme);
         if let Some(before) = self.rows.get(&key) {
             let pairs = before.values.iter().zip(&row.values).zip(kind.def().fields);
-            let changed = pairs.filter(|((a, b), _)| a != b).map(|(_, field)| field.name.to_owned());
-            let fields: Vec<String> = changed.collect();
-            if fields.is_empty() {
+            let changed = pairs.filter(|((a, b), _)| a != b).map(|((a, _), field)| (field.name.to_owned(), a.clone()));
+            let old: BTreeMap<String, Value> = changed.collect();
+            if old.is_empty() {
                 return false;
             }
-            self.changes.entry(key).or_default().push(Change { seq, fields });
+            self.changes.entry(key).or_default().push(Change { seq, old });
         }
         self.rows.insert(key, row);
         self.place(key, scope, seq, false);
@@ -169,9 +174,8 @@ impl State {
     fn delete(&mut self, programme: Uuid, kind: EntityKind, id: Uuid, seq: u64) -> bool {
         let key = (programme, kind, id);
         let Some(row) = self.rows.remove(&key) else { return false };
-        let fields = kind.def().fields.iter().map(|field| field.name.to_owned()).collect();
-        self.changes.entry(key).or_default().push(Change { seq, fields });
         self.place(key, row.scope_id(kind.def(), programme), seq, true);
+        self.graves.insert(key, Grave { row, seq, actor: None });
         true
     }
 
@@ -224,23 +228,23 @@ impl State {
 
     /// Returns what happened to a row after a number.
     pub fn changes_since(&self, key: Key, base: u64) -> Vec<FieldChange> {
-        let change = |seq: u64, fields: Vec<String>| {
+        let change = |seq: u64, old: BTreeMap<String, Value>| {
             let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
             let released = self.released_in(key, seq);
             FieldChange {
                 row_id: key.2,
                 seq,
-                fields,
+                old,
                 device: released.map(|(device, _)| device).or(seal.device),
                 actor: released.map(|(_, author)| author).or(seal.actor),
                 is_verbatim: seal.is_verbatim,
             }
         };
-        let created = self.places.get(&key).map(|place| (place.created_seq, Vec::new()));
-        let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.fields.clone()));
+        let created = self.places.get(&key).map(|place| (place.created_seq, BTreeMap::new()));
+        let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.old.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
-        all.into_iter().map(|(seq, fields)| change(seq, fields)).collect()
+        all.into_iter().map(|(seq, old)| change(seq, old)).collect()
     }
 
     /// Returns the device and the author of what was held and then applied to a row by a commit: it is their change,
