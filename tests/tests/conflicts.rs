@@ -251,3 +251,18 @@ async fn who_voids_what_another_one_changes_leaves_the_row_and_a_conflict_in_eit
         assert_eq!(both.conflicts("voided").remove(0).state, ConflictState::Resolved);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_push_changes_and_voids_comes_back_changed() {
+    let mut both = started().await;
+    let key = (EntityKind::FollowUpAction, both.action.id.0);
+    both.mentor.change(&both.action, &done(&both.action), both.seq);
+    let draft = both.mentor.draft(Op::Delete, key.0, key.1, Vec::new());
+    both.mentor.record(Mutation { base_seq: both.seq, ..draft });
+    both.coordinator.change(&both.action, &postponed(&both.action), both.seq);
+    both.mentor.sync().await;
+    assert_eq!(both.coordinator.sync().await.outcome(1), Outcome::Conflict);
+    both.mentor.sync().await;
+    assert_eq!(both.shown(), FollowUpAction { due_on: day("2024-06-01"), ..done(&both.action) });
+    assert_eq!(both.conflicts("voided").len(), 1);
+}

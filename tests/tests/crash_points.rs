@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use server::store::{Db, StoreError};
 use server::sync::Caller;
-use sync_protocol::entity::{EntityKind, Visit};
+use sync_protocol::entity::{EntityKind, Finding, Visit};
 use sync_protocol::mutation::Op;
 use sync_protocol::wire::{Message, Push};
 use tests::crash_points::{Hook, Point, STEPS, Stepped, answer};
@@ -72,6 +72,16 @@ async fn end_backends(db: &Db) {
     state::number(db, end).await;
 }
 
+/// Lets the office delete a finding and returns it.
+async fn deleted_finding(server: &TestServer) -> Finding {
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let finding = sample::finding(&visit, "de la birou");
+    programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
+    programme::import(&server.app.office, std::slice::from_ref(&finding)).await;
+    state::psql(&server.app.office, &format!("DELETE FROM finding WHERE id = '{}'", finding.id.0)).await;
+    finding
+}
+
 /// A device that sends, another one whose work waits for it, and what was sent.
 struct Story {
     server: TestServer,
@@ -94,14 +104,15 @@ impl Story {
     }
 
     /// Records a day with everything that a push may meet, and returns the pushes: a visit that others' work waits
-    /// for, with findings; a change made in the office meanwhile; a finding that has to wait; one that is deleted.
-    /// Each repeats a part of what the server has.
+    /// for, with findings; a change made in the office meanwhile; a finding that has to wait; one that is deleted; one
+    /// that the office has deleted meanwhile. Each repeats a part of what the server has.
     async fn record(&mut self) -> Vec<Push> {
         let phone = &mut self.phone;
         let first = phone.confirmed + 1;
         let visit = sample::visit(ENTERPRISES[0], ANA);
         self.other.create(&sample::finding(&visit, "a colegei"));
         self.other.sync().await;
+        let gone = deleted_finding(&self.server).await;
         phone.create(&visit);
         let doomed = sample::finding(&visit, &format!("de șters {}", Uuid::new_v4()));
         phone.create(&doomed);
@@ -114,6 +125,7 @@ impl Story {
         phone.create(&sample::finding(&sample::visit(ENTERPRISES[0], ANA), "fără vizită"));
         let void = phone.draft(Op::Delete, EntityKind::Finding, doomed.id.0, Vec::new());
         phone.record(void);
+        phone.change(&gone, &Finding { text: "schimbată".to_owned(), ..gone.clone() }, 1);
         let last = phone.outbox.len() as u64;
         self.rounds += 1;
         let overlap = |no: u64| no.saturating_sub(2).max(1);

@@ -79,6 +79,8 @@ struct Slot {
     seq: u64,
     /// As it was when someone deleted it, where an edit that did not know of that brings it back.
     grave: Option<Row>,
+    /// As it was when this batch deleted it.
+    last: Option<Row>,
     is_touched: bool,
 }
 
@@ -357,6 +359,7 @@ impl Decider<'_> {
                 now: row,
                 seq: stored.map_or(0, |stored| stored.seq),
                 grave: None,
+                last: None,
                 is_touched: false,
             }
         })
@@ -523,7 +526,11 @@ impl Decider<'_> {
                     changed.created.push(slot.grave.unwrap_or(row));
                 }
                 (Some(before), Some(row)) if before != row => changed.updated.push(row),
-                (Some(_), None) => changed.deleted.push(id),
+                (Some(before), None) => {
+                    // What the batch changed before goes into the log, where an edit that brings the row back finds it.
+                    changed.updated.extend(slot.last.filter(|last| *last != before));
+                    changed.deleted.push(id);
+                }
                 // Nothing is written, so that the row keeps its version: the device must not give it a new one.
                 (Some(_), Some(_)) => self.is_verbatim = false,
                 (None, None) => {}

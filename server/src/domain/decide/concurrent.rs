@@ -27,7 +27,7 @@ impl Decider<'_> {
     }
 
     /// Deletes a row, unless someone has changed it since the sender saw it: then a person decides.
-    pub(super) fn delete(&mut self, mutation: &Mutation, slot: Slot, source: &Source<'_>) -> Verdict {
+    pub(super) fn delete(&mut self, mutation: &Mutation, mut slot: Slot, source: &Source<'_>) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
         let changes = self.loaded.changes.get(&key).map_or(&[][..], Vec::as_slice);
         let is_unseen =
@@ -43,6 +43,7 @@ impl Decider<'_> {
         if let Some(kept) = self.enter_period(mutation, slot.now.as_ref(), None, source) {
             return kept;
         }
+        slot.last = slot.now.take();
         self.put(key, slot, None);
         self.settle_conflicts(mutation);
         Verdict::Applied
