@@ -70,6 +70,24 @@ async fn a_row_that_moves_leaves_an_exit_for_those_who_do_not_follow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_deleted_before_takes_its_old_place_when_it_is_made_again() {
+    let (_server, db) = started().await;
+    let [from, to, _] = ENTERPRISES;
+    let (visit, other) = (sample::visit(from, ANA), sample::visit(to, ANA));
+    programme::import(&db, std::slice::from_ref(&visit)).await;
+    psql(&db, &format!("DELETE FROM visit WHERE id = '{}'", visit.id)).await;
+    let before = head(&db).await;
+    let moved = sync_protocol::entity::Visit { enterprise_id: to, ..visit.clone() };
+    programme::import(&db, &[moved, other.clone()]).await;
+    assert_eq!(told(&after(&db, &[from.0], before).await), [(visit.id.0, Some(GoneReason::Left))]);
+    let mut here = told(&after(&db, &[to.0], before).await);
+    here.sort_by_key(|(row, _)| *row != visit.id.0);
+    assert_eq!(here, [(visit.id.0, None), (other.id.0, None)]);
+    let places = format!("SELECT count(*) FROM sync_head WHERE row_id = '{}' AND NOT deleted", visit.id);
+    assert_eq!(number(&db, &places).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_deleted_and_made_again_elsewhere_leaves_an_exit() {
     let (_server, db) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);

@@ -55,24 +55,27 @@ impl Statements {
             .map(|(at, field)| unnested(at + 3, field.field_type) + &format!(" AS \"{}\"", field.name))
             .collect();
         let given = format!("unnest($2::uuid[]) AS id, {}", given.join(", "));
+        // With a limit it stays one look-up for each identifier. `id = ANY` may be planned as a filter on everything
+        // that the programme has, while the table is small or its size is not known, and such a plan is kept.
+        let found = format!("SELECT * FROM {table} t WHERE t.programme_id = $1 AND t.id = k.id LIMIT 1");
         Self {
-            lock: format!("SELECT id FROM {table} WHERE programme_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"),
+            lock: format!("SELECT r.id FROM unnest($2::uuid[]) AS k(id) CROSS JOIN LATERAL ({found} FOR UPDATE) r"),
             // The place in the log comes by subquery: a join may be planned as a scan of the whole log.
             load: format!(
                 "SELECT (SELECT h.seq FROM sync_head h \
                      WHERE h.programme_id = $1 AND h.kind = {kind} AND h.row_id = r.id), r.id, {selected} \
-                 FROM {table} r WHERE r.programme_id = $1 AND r.id = ANY($2)"
+                 FROM unnest($2::uuid[]) AS k(id) CROSS JOIN LATERAL ({found}) r"
             ),
             read_page: format!(
                 "SELECT k.seq, r.id, {selected} FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY k(id, seq, n) \
-                 JOIN {table} r ON r.programme_id = $1 AND r.id = k.id ORDER BY k.n"
+                 CROSS JOIN LATERAL ({found}) r ORDER BY k.n"
             ),
             insert: format!("INSERT INTO {table} (programme_id, id, {columns}) SELECT $1, {given}"),
             update: format!(
                 "UPDATE {table} r SET {assigned} FROM (SELECT {given}) u WHERE r.programme_id = $1 AND r.id = u.id"
             ),
             delete: format!("DELETE FROM {table} WHERE programme_id = $1 AND id = ANY($2)"),
-            existing: format!("SELECT id FROM {table} WHERE programme_id = $1 AND id = ANY($2)"),
+            existing: format!("SELECT r.id FROM unnest($2::uuid[]) AS k(id) CROSS JOIN LATERAL ({found}) r"),
         }
     }
 }
@@ -111,6 +114,8 @@ pub async fn load_for_update(
     kind: EntityKind,
     ids: &[Uuid],
 ) -> Result<Vec<StoredRow>, StoreError> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
     let locked = tx.query(Sql::new(statements(kind).lock.as_str()).bind(programme).bind(ids)).await?;
     if locked.is_empty() {
         return Ok(Vec::new());
