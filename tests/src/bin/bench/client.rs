@@ -42,14 +42,15 @@ pub(crate) enum Work {
     First,
     /// Sync once, measured.
     Sync,
-    /// Enrol, record rows one by one and in one transaction, then push, each measured.
-    Write { count: usize },
+    /// Enrol, record rows one by one and in one transaction, each measured, then push both when told to; then record
+    /// as many anew and push them, until that was done `rounds` times.
+    Write { count: usize, rounds: usize },
     /// Stay connected and say when each change is here.
     Follow { changes: usize },
     /// Change one row and sync, each time when told to.
     Change { changes: usize },
-    /// Enrol many devices, record rows on each, and push all at once when told to.
-    Herd { devices: usize, count: usize },
+    /// Enrol many devices, then record rows on each and push all at once when told to, `rounds` times.
+    Herd { devices: usize, count: usize, rounds: usize },
 }
 
 /// How something went.
@@ -78,10 +79,10 @@ async fn work(task: Task) -> Result<()> {
             say(&measured(&device).await?)
         }
         Work::Sync => say(&measured(&Device::open(&task, "")?).await?),
-        Work::Write { count } => write(&task, count).await,
+        Work::Write { count, rounds } => write(&task, count, rounds).await,
         Work::Follow { changes } => follow(&task, changes).await,
         Work::Change { changes } => change(&task, changes).await,
-        Work::Herd { devices, count } => herd(&task, devices, count).await,
+        Work::Herd { devices, count, rounds } => herd(&task, devices, count, rounds).await,
     }
 }
 
@@ -158,7 +159,7 @@ async fn measured(device: &Device) -> Result<Done> {
     })
 }
 
-async fn write(task: &Task, count: usize) -> Result<()> {
+async fn write(task: &Task, count: usize, rounds: usize) -> Result<()> {
     let device = Device::open(task, "")?;
     device.enrol().await?;
     device.sync().await?;
@@ -184,7 +185,14 @@ async fn write(task: &Task, count: usize) -> Result<()> {
     device.store.write(|batch| at_once.into_iter().try_for_each(|row| batch.put(KIND, row).map(drop)))?;
     say(&Done { ms: start.elapsed().as_secs_f64() * 1_000.0, rows: count as u64, ..Done::default() })?;
 
-    say(&measured(&device).await?)
+    for round in 1..=rounds {
+        say(&"ready")?;
+        wait()?;
+        say(&measured(&device).await?)?;
+        let anew = fixture.actions(&mentor, 2 * count * round, if round < rounds { 2 * count } else { 0 });
+        device.store.write(|batch| anew.into_iter().try_for_each(|row| batch.put(KIND, row).map(drop)))?;
+    }
+    Ok(())
 }
 
 async fn follow(task: &Task, changes: usize) -> Result<()> {
@@ -252,7 +260,7 @@ fn record(herd: &[Arc<Device>], fixture: &Fixture, task: &Task, from: usize, cou
     Ok(())
 }
 
-async fn herd(task: &Task, devices: usize, count: usize) -> Result<()> {
+async fn herd(task: &Task, devices: usize, count: usize, rounds: usize) -> Result<()> {
     let fixture = Fixture::new();
     let mut herd = Vec::with_capacity(devices);
     for n in 0..devices {
@@ -265,9 +273,17 @@ async fn herd(task: &Task, devices: usize, count: usize) -> Result<()> {
     // A server that runs for a while has prepared its statements on every connection.
     record(&herd, &fixture, task, 900_000, 2)?;
     futures::future::try_join_all(herd.iter().map(|device| device.sync())).await?;
-    record(&herd, &fixture, task, 0, count)?;
-    say(&"ready")?;
-    wait()?;
+    for round in 0..rounds {
+        record(&herd, &fixture, task, round * count, count)?;
+        say(&"ready")?;
+        wait()?;
+        push_at_once(&herd).await?;
+    }
+    Ok(())
+}
+
+/// Lets every device push, and says how it went.
+async fn push_at_once(herd: &[Arc<Device>]) -> Result<()> {
     let before = measure::usage(std::process::id())?;
     let start = Instant::now();
     let syncs = herd.iter().map(|device| {
@@ -278,7 +294,7 @@ async fn herd(task: &Task, devices: usize, count: usize) -> Result<()> {
             anyhow::Ok((pushed, started.elapsed().as_secs_f64() * 1_000.0))
         })
     });
-    let mut times = Vec::with_capacity(devices);
+    let mut times = Vec::with_capacity(herd.len());
     let mut pushed = 0;
     for sync in futures::future::join_all(syncs).await {
         let (rows, ms) = sync??;

@@ -20,7 +20,7 @@ use super::report::round;
 use super::stage::{Stage, make_reachable, start_postgres};
 
 /// Devices that push before the herd comes, to measure the rate: few at once, so that none is sent away.
-const MEASURED: usize = 400;
+const MEASURED: usize = 1_000;
 const MEASURED_AT_ONCE: usize = 12;
 /// How often the office asks for its page.
 const PAGE_EVERY: Duration = Duration::from_millis(100);
@@ -85,9 +85,10 @@ async fn herd(stage: &Stage, options: &HerdOptions) -> Result<()> {
     stage.load(PROGRAMME, EntityKind::Programme, &[programme::programme().to_row()]).await?;
     stage.load(PROGRAMME, EntityKind::User, &[programme::user(CARMEN, Role::Coordinator).to_row()]).await?;
     stage.accounts(PROGRAMME, &[(CARMEN.0, programme::email(CARMEN))]).await?;
-    let first = gather(&stage.db, options.devices, MEASURED, options.edits).await;
-    let last = gather(&stage.db, options.devices + MEASURED, MEASURED, options.edits).await;
-    let herd = gather(&stage.db, 0, options.devices, options.edits).await;
+    // All at once, so that none has more to receive than another: the rate is that of the same work.
+    let mut herd = gather(&stage.db, 0, options.devices + 2 * MEASURED, options.edits).await;
+    let last = herd.split_off(options.devices + MEASURED);
+    let first = herd.split_off(options.devices);
     stage.db.conn().await?.execute(Sql::new("VACUUM ANALYZE")).await?;
     stage.db.conn().await?.execute(Sql::new("CHECKPOINT")).await?;
     let address = address(stage)?;

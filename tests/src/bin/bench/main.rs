@@ -7,6 +7,8 @@
 //! same rows into the same table under the same settings, a raw Postgres bulk upsert of the same rows, or the raw
 //! rate of one-row commits.
 //!
+//! A push and its limit are measured five times, in turns, and the medians are printed with the lowest and the highest.
+//!
 //! | phase | what |
 //! |---|---|
 //! | A | first sync of 10,000 and of `--rows` rows into an empty client |

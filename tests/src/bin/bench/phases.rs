@@ -21,6 +21,8 @@ const CHANGED: usize = 1_000;
 const CHANGES: usize = 100;
 /// Devices of phase E and the rows on each.
 const HERD: (usize, usize) = (50, 200);
+/// How often a push and its limit are measured, in turns.
+const ROUNDS: usize = 5;
 const SQLITE: &str = "raw encrypted SQLite bulk upsert of the same rows";
 const POSTGRES: &str = "raw Postgres bulk upsert of the same rows";
 const COMMITS: &str = "raw one-row commits, encrypted SQLite, synchronous = FULL";
@@ -179,8 +181,8 @@ impl Bench {
         let rows = self.fixture.actions(&mentor, 500_000, SMALL);
         let folder = tempfile::tempdir_in(self.stage.folder.path())?;
         let at_once = limits::sqlite_bulk(folder.path(), &rows)?;
-        let postgres = self.runtime.block_on(limits::postgres_bulk(&self.stage.db, &rows))?;
-        let mut client = ClientProcess::start(&self.task(MENTOR_WRITES, "writes", Work::Write { count: SMALL }))?;
+        let work = Work::Write { count: SMALL, rounds: ROUNDS };
+        let mut client = ClientProcess::start(&self.task(MENTOR_WRITES, "writes", work))?;
         let rate = |done: &Done| done.rows as f64 / done.ms * 1_000.0;
         let plain = |phase: &str, done: &Done| Line {
             phase: phase.to_owned(),
@@ -193,13 +195,22 @@ impl Bench {
         plain("B one by one", &one_by_one).against(rate(&one_by_one), COMMITS, commits).print();
         let together: Done = client.next()?;
         plain("B in one transaction", &together).against(rate(&together), SQLITE, at_once).print();
-        let before = self.before()?;
-        let pushed: Done = client.next()?;
+        let pushes = (0..ROUNDS).map(|_| self.push_round(&mut client, &rows)).collect::<Result<Vec<_>>>()?;
         client.finish()?;
+        Line::median(pushes).print();
+        Ok(())
+    }
+
+    /// Measures the limit, then a push.
+    fn push_round(&self, client: &mut ClientProcess, rows: &[Row]) -> Result<Line> {
+        client.next::<String>()?;
+        let limit = self.runtime.block_on(limits::postgres_bulk(&self.stage.db, rows))?;
+        let before = self.before()?;
+        client.go()?;
+        let pushed: Done = client.next()?;
         let mut line = self.line("B push", &pushed, &before)?;
         line.wire_bytes_per_row = Some(round(pushed.bytes_sent as f64 / pushed.rows as f64));
-        line.against(rate(&pushed), POSTGRES, postgres).print();
-        Ok(())
+        Ok(line.against(pushed.rows as f64 / pushed.ms * 1_000.0, POSTGRES, limit))
     }
 
     fn changed_rows(&self) -> Result<()> {
@@ -262,21 +273,28 @@ impl Bench {
     fn herd(&self) -> Result<()> {
         let (devices, count) = HERD;
         let rows = self.fixture.actions(&Fixture::mentor_of(MENTOR_WRITES), 900_000, SMALL);
-        let limit = self.runtime.block_on(limits::postgres_bulk(&self.stage.db, &rows))?;
-        let mut client = ClientProcess::start(&self.task(MENTOR_HERD, "herd", Work::Herd { devices, count }))?;
+        let work = Work::Herd { devices, count, rounds: ROUNDS };
+        let mut client = ClientProcess::start(&self.task(MENTOR_HERD, "herd", work))?;
+        let rounds = (0..ROUNDS).map(|_| self.herd_round(&mut client, &rows)).collect::<Result<Vec<_>>>()?;
+        client.finish()?;
+        Line::median(rounds).print();
+        Ok(())
+    }
+
+    /// Measures the limit, then lets the devices push at once.
+    fn herd_round(&self, client: &mut ClientProcess, rows: &[Row]) -> Result<Line> {
         client.next::<String>()?;
+        let limit = self.runtime.block_on(limits::postgres_bulk(&self.stage.db, rows))?;
         let before = self.before()?;
         client.go()?;
         let done: Done = client.next()?;
         let mut line = self.line("E", &done, &before)?;
         let mut times: Vec<f64> = client.next()?;
-        client.finish()?;
         times.sort_by(f64::total_cmp);
         line.p50_ms = Some(round(percentile(&times, 0.5)));
         line.p99_ms = Some(round(percentile(&times, 0.99)));
         line.client_peak_rss_mb = None;
-        line.against(done.rows as f64 / done.ms * 1_000.0, POSTGRES, limit).print();
-        Ok(())
+        Ok(line.against(done.rows as f64 / done.ms * 1_000.0, POSTGRES, limit))
     }
 
     fn idle(&self) -> Result<()> {

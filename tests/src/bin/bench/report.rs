@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::measure::percentile;
+
 /// What a phase came to. Fields that do not apply are left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Line {
@@ -18,6 +20,15 @@ pub(crate) struct Line {
     /// `rows_per_s` / `limit_rows_per_s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
+    /// How often the phase and its limit were measured, in turns. The rates are medians then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rounds: Option<usize>,
+    /// The lowest and the highest rate of the rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_per_s_range: Option<(f64, f64)>,
+    /// The same of the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_range: Option<(f64, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wire_bytes_per_row: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +63,22 @@ impl Line {
         self.limit_rows_per_s = Some(round(limit_rows_per_s));
         self.ratio = Some((rows_per_s / limit_rows_per_s * 1_000.0).round() / 1_000.0);
         self
+    }
+
+    /// Returns the line of the median round: what the machine does besides moves a rate from second to second, and
+    /// the limit with it. The ratio is that of the medians.
+    pub(crate) fn median(mut rounds: Vec<Self>) -> Self {
+        let mut rates: Vec<f64> = rounds.iter().filter_map(|line| line.rows_per_s).collect();
+        let mut limits: Vec<f64> = rounds.iter().filter_map(|line| line.limit_rows_per_s).collect();
+        rates.sort_by(f64::total_cmp);
+        limits.sort_by(f64::total_cmp);
+        rounds.sort_by(|a, b| a.ms.total_cmp(&b.ms));
+        let (count, range) = (rounds.len(), |sorted: &[f64]| Some((*sorted.first()?, *sorted.last()?)));
+        let line = rounds.swap_remove(count / 2);
+        let limit = line.limit.unwrap_or_default();
+        let (rows_per_s_range, limit_range) = (range(&rates), range(&limits));
+        let line = Self { rounds: Some(count), rows_per_s_range, limit_range, ..line };
+        line.against(percentile(&rates, 0.5), limit, percentile(&limits, 0.5))
     }
 
     /// Prints the line.
