@@ -83,6 +83,21 @@ async fn work_captured_before_a_grant_ended_is_accepted_and_after_it_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_work_before_a_grant_ended_is_accepted_although_its_request_was_long_under_way() {
+    let (server, mut device) = started().await;
+    let ended = now().plus_ms(-60_000);
+    let sql = format!("UPDATE scope_grant SET valid_until_at = '{ended}' WHERE user_id = '{ANA}'");
+    psql(&server.app.office, &sql).await;
+    // As if the request had been written 90 seconds ago: its clock seems that much behind.
+    device.clock_ahead_ms = -90_000;
+    let before = captured(&mut device, -25_000);
+    let after = captured(&mut device, -45_000);
+    let answer = device.send(&device.pending()).await;
+    assert_eq!(answer.outcome(before), Outcome::Applied);
+    assert_eq!(answer.code(after), "REJECT_SCOPE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_that_claims_to_come_from_the_future_is_judged_as_of_now() {
     let (server, mut device) = started().await;
     let sql = format!(

@@ -205,6 +205,7 @@ impl Inner {
         self.set_behind(&checkpoint.behind)?;
         if let Some(cursor) = &checkpoint.cursor {
             self.set_cursor(cursor)?;
+            self.show_arrived()?;
             self.forget_asked()?;
             meta::set(&self.cache.conn, "complete_ms", now_ms)?;
             self.ballast.restore();

@@ -48,6 +48,7 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (kind, id)
     ) WITHOUT ROWID;
 ",
+    "CREATE TABLE _arriving (scope BLOB PRIMARY KEY) WITHOUT ROWID;",
 ];
 
 /// The version of rows that are not known to the server.

@@ -125,6 +125,15 @@ pub(super) fn count(cache: &Cache, kind: EntityKind, query: &Query) -> Result<u6
     Ok(count.doing("count rows")? as u64)
 }
 
+/// Returns the condition under which rows are shown: half of a scope would look like all of it, so that a new scope
+/// is shown once it is complete.
+fn shown(def: &EntityDef) -> String {
+    def.scope_column().map_or_else(
+        || "TRUE".to_owned(),
+        |column| format!("(\"{column}\" IN (SELECT scope FROM _arriving)) IS NOT TRUE"),
+    )
+}
+
 /// A statement in the making. Names come from the field tables, values are bound.
 struct Sql {
     text: String,
@@ -152,7 +161,8 @@ impl rusqlite::ToSql for Bind {
 
 impl Sql {
     fn select(columns: &str, def: &'static EntityDef) -> Self {
-        Self { text: format!("SELECT {columns} FROM \"{}\" WHERE TRUE", def.name), binds: Vec::new(), def }
+        let text = format!("SELECT {columns} FROM \"{}\" WHERE {}", def.name, shown(def));
+        Self { text, binds: Vec::new(), def }
     }
 
     fn bind(&mut self, bind: Bind) -> usize {

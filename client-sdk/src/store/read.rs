@@ -56,7 +56,8 @@ pub struct SyncStatus {
 impl Store {
     /// Returns one row.
     pub fn get(&self, kind: EntityKind, id: Uuid) -> Result<Option<ShownRow>> {
-        self.read(|inner| Ok(inner.cache.get((kind, id))?.map(|(seq, row)| inner.shown(kind, seq, row))))
+        let rows = self.list(kind, &Query::new().eq("id", id).limit(1))?;
+        Ok(rows.into_iter().next())
     }
 
     /// Returns the rows of a query.

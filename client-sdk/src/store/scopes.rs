@@ -110,15 +110,41 @@ impl Inner {
         let granted: HashSet<Uuid> = scopes.scopes.iter().copied().collect();
         for scope in granted.difference(&held) {
             self.put_scope(*scope, Some(&Position::default()))?;
+            if !self.has_rows_of(*scope)? {
+                self.cache.run("INSERT OR IGNORE INTO _arriving (scope) VALUES (?1)", [scope.as_bytes()])?;
+            }
         }
         let left: Vec<Uuid> = held.difference(&granted).copied().collect();
         for scope in &left {
             self.cache.run("DELETE FROM _scope WHERE id = ?1", [scope.as_bytes()])?;
+            self.cache.run("DELETE FROM _arriving WHERE scope = ?1", [scope.as_bytes()])?;
             self.drop_scope(*scope)?;
         }
         self.drop_foreign_scopes()?;
         self.load_conflicts()?;
         Ok(held != granted)
+    }
+
+    /// Returns whether the device has rows of a scope that is held again: kept because of unsettled changes, or until
+    /// a new download has confirmed them. They stay shown.
+    fn has_rows_of(&self, scope: Uuid) -> Result<bool> {
+        for def in EntityKind::ALL.iter().map(|kind| kind.def()) {
+            let Some(column) = def.scope_column() else { continue };
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE \"{column}\" = ?1)", def.name);
+            let has_rows = self.cache.prepare(&sql)?.query_row([scope.as_bytes()], |row| row.get(0));
+            if has_rows.doing("read the scopes")? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Shows the rows of the scopes that came: everything of them is here.
+    pub(super) fn show_arrived(&mut self) -> Result<()> {
+        if self.cache.prepare("DELETE FROM _arriving")?.execute([]).doing("show the scopes that came")? > 0 {
+            self.load_conflicts()?;
+        }
+        Ok(())
     }
 
     fn drop_scope(&mut self, scope: Uuid) -> Result<()> {

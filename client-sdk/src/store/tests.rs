@@ -365,6 +365,28 @@ fn a_lost_scope_is_dropped_except_for_pending_rows() {
 }
 
 #[test]
+fn a_new_scope_is_shown_at_once_when_all_of_it_is_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let scopes = |ids: &[u128]| Scopes { scopes: ids.iter().map(|id| Uuid::from_u128(*id)).collect() };
+    store.apply_scopes(&scopes(&[8])).unwrap();
+    store.apply_page(&page(vec![(1, finding(1, 8, "a"))], Some(3))).unwrap();
+    patch(&store, 1, "text", "mine");
+    store.apply_scopes(&scopes(&[])).unwrap();
+    store.apply_scopes(&scopes(&[8, 9])).unwrap();
+    let count = |store: &Store| store.count(KIND, &Query::new()).unwrap();
+    for (row, is_complete) in [(2, false), (3, true)] {
+        store.apply_page(&page(vec![(row, finding(row.into(), 9, "b"))], is_complete.then_some(4))).unwrap();
+        store.flush().unwrap();
+        drop(store);
+        store = open(folder.path());
+        assert_eq!(shown(&store, 2).is_some(), is_complete);
+        assert_eq!(count(&store), if is_complete { 3 } else { 1 });
+        assert_eq!(shown(&store, 1).unwrap().0, "mine", "unsettled work stays shown when its scope comes back");
+    }
+}
+
+#[test]
 fn another_history_replaces_rows_and_keeps_what_is_pending() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

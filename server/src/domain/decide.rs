@@ -137,6 +137,9 @@ impl Verdict {
     }
 }
 
+/// How long a request may have been under way on a slow network.
+const UPLOAD_DOUBT_MS: i64 = 120_000;
+
 /// On whose behalf a mutation is decided: held work may be another person's than the batch that releases it.
 #[derive(Clone, Copy)]
 struct Source<'v> {
@@ -177,8 +180,13 @@ impl<'v> Source<'v> {
     }
 
     /// The instant of capture by the server's clock, never in the future: what was allowed then is allowed now.
+    ///
+    /// A clock that seems to be a little behind may be a right one whose request was long under way. Its word counts:
+    /// else the last work before a handover would be taken for work after it.
     fn captured_at(&self, mutation: &Mutation) -> Timestamp {
-        mutation.captured_at.plus_ms(self.clock_offset_ms).min(self.received_at)
+        let is_in_doubt = (0..=UPLOAD_DOUBT_MS).contains(&self.clock_offset_ms);
+        let offset_ms = if is_in_doubt { 0 } else { self.clock_offset_ms };
+        mutation.captured_at.plus_ms(offset_ms).min(self.received_at)
     }
 }
 

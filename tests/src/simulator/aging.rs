@@ -25,9 +25,10 @@ const OLDER_OUTBOX: &str = "
     PRAGMA user_version = 1;
     COMMIT;
 ";
-/// The cache before rows were compared with the server's.
+/// The cache before rows were compared with the server's, and before new scopes were shown at once.
 const OLDER_CACHE: &str = "
     BEGIN EXCLUSIVE;
+    DROP TABLE _arriving;
     DROP TABLE _suspect;
     DROP TABLE _wanted;
     PRAGMA user_version = 1;
