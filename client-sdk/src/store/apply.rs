@@ -196,7 +196,7 @@ impl Inner {
             };
         }
         match self.lay_over(key, base.map(|base| base.row))? {
-            Some(row) => self.cache.show(key.0, seq, &row),
+            Some(row) => self.cache.show_own(key.0, seq, &row),
             None => self.cache.hide(key),
         }
     }

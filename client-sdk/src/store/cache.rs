@@ -70,6 +70,8 @@ pub(super) struct Cache {
     in_transaction: bool,
     writes: u32,
     rows: usize,
+    /// Whether rows of some scope may be hidden until all of it is here.
+    may_hide: bool,
     /// The position of the outbox up to which changes are in the cache.
     pub(super) applied: u64,
     /// The position of the outbox up to which confirmations are in the cache.
@@ -116,7 +118,7 @@ impl Cache {
             execute(&conn, REFETCH)?;
         }
         execute(&conn, "COMMIT")?;
-        let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, applied: 0, acked: 0 };
+        let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, may_hide: true, applied: 0, acked: 0 };
         cache.read_marks()?;
         Ok(cache)
     }
@@ -221,6 +223,14 @@ impl Cache {
         Ok(())
     }
 
+    /// Writes a row with own changes, and shows its scope although more of it may be on its way: a person works there.
+    pub(super) fn show_own(&self, kind: EntityKind, seq: i64, row: &Row) -> Result<()> {
+        if kind.def().scope_column().is_some() {
+            self.show_scope(row.scope_id(kind.def(), Uuid::nil()))?;
+        }
+        self.show(kind, seq, row)
+    }
+
     /// Writes rows of one kind unless newer versions are there.
     pub(super) fn upsert<'r>(&self, kind: EntityKind, rows: impl Iterator<Item = &'r VersionedRow>) -> Result<()> {
         let mut statement = self.prepare(&table(kind).upsert)?;
@@ -229,6 +239,24 @@ impl Cache {
             statement.raw_execute().doing("write a row")?;
         }
         Ok(())
+    }
+
+    /// Hides the rows of a scope until all of it is here.
+    pub(super) fn hide_scope(&mut self, scope: Uuid) -> Result<()> {
+        self.may_hide = true;
+        self.run("INSERT OR IGNORE INTO _arriving (scope) VALUES (?1)", [scope.as_bytes()])
+    }
+
+    /// Shows the rows of a scope from now on.
+    pub(super) fn show_scope(&self, scope: Uuid) -> Result<()> {
+        if self.may_hide { self.run("DELETE FROM _arriving WHERE scope = ?1", [scope.as_bytes()]) } else { Ok(()) }
+    }
+
+    /// Shows the rows of all scopes. Returns whether some were hidden.
+    pub(super) fn show_scopes(&mut self) -> Result<bool> {
+        let were_hidden = self.prepare("DELETE FROM _arriving")?.execute([]).doing("show what has come")? > 0;
+        self.may_hide = were_hidden;
+        Ok(were_hidden)
     }
 
     /// Takes a row away.

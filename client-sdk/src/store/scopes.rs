@@ -111,13 +111,13 @@ impl Inner {
         for scope in granted.difference(&held) {
             self.put_scope(*scope, Some(&Position::default()))?;
             if !self.has_rows_of(*scope)? {
-                self.cache.run("INSERT OR IGNORE INTO _arriving (scope) VALUES (?1)", [scope.as_bytes()])?;
+                self.cache.hide_scope(*scope)?;
             }
         }
         let left: Vec<Uuid> = held.difference(&granted).copied().collect();
         for scope in &left {
             self.cache.run("DELETE FROM _scope WHERE id = ?1", [scope.as_bytes()])?;
-            self.cache.run("DELETE FROM _arriving WHERE scope = ?1", [scope.as_bytes()])?;
+            self.cache.show_scope(*scope)?;
             self.drop_scope(*scope)?;
         }
         self.drop_foreign_scopes()?;
@@ -141,10 +141,7 @@ impl Inner {
 
     /// Shows the rows of the scopes that came: everything of them is here.
     pub(super) fn show_arrived(&mut self) -> Result<()> {
-        if self.cache.prepare("DELETE FROM _arriving")?.execute([]).doing("show the scopes that came")? > 0 {
-            self.load_conflicts()?;
-        }
-        Ok(())
+        if self.cache.show_scopes()? { self.load_conflicts() } else { Ok(()) }
     }
 
     fn drop_scope(&mut self, scope: Uuid) -> Result<()> {

@@ -384,6 +384,9 @@ fn a_new_scope_is_shown_at_once_when_all_of_it_is_here() {
         assert_eq!(count(&store), if is_complete { 3 } else { 1 });
         assert_eq!(shown(&store, 1).unwrap().0, "mine", "unsettled work stays shown when its scope comes back");
     }
+    store.apply_scopes(&scopes(&[7, 8, 9])).unwrap();
+    put(&store, finding(5, 7, "recorded before all of its scope is here"));
+    assert!(shown(&store, 5).is_some());
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl WriteBatch<'_> {
         }
         let after = self.checked(kind, None, row)?;
         self.record(key, Op::Put, patch::creation(&after), 0)?;
-        self.inner.cache.show(kind, LOCAL_ONLY, &after)?;
+        self.inner.cache.show_own(kind, LOCAL_ONLY, &after)?;
         Ok(after)
     }
 
@@ -197,7 +197,7 @@ impl WriteBatch<'_> {
             self.keep_base(kind, seq, &before)?;
             self.record(key, Op::Patch, changed, self.seen(key, seq)?)?;
         }
-        self.inner.cache.show(kind, seq, &after)?;
+        self.inner.cache.show_own(kind, seq, &after)?;
         Ok(after)
     }
 
