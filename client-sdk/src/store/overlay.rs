@@ -103,9 +103,11 @@ impl Overlay {
     }
 
     /// Returns the version of a field that the person had seen when the field was first touched in the chain of
-    /// unsettled changes, `None` when no such change touches it. Later versions were hidden by the change.
+    /// unsettled changes, `None` when no such change touches it. Later versions were hidden by the change, unless a
+    /// newer one has overruled it: what is shown then is newer, too.
     pub(super) fn first_base(&self, key: RowKey, field: usize) -> Option<u64> {
-        self.layers(key).iter().find_map(|layer| match layer.op {
+        let mut hiding = self.layers(key).iter().filter(|layer| !layer.overruled.contains(&field));
+        hiding.find_map(|layer| match layer.op {
             Op::Put => Some(0),
             Op::Patch | Op::Delete => layer.bases.iter().find(|(at, _)| *at == field).map(|(_, seq)| *seq),
         })

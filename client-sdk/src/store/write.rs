@@ -248,7 +248,8 @@ impl WriteBatch<'_> {
     fn record(&mut self, key: RowKey, op: Op, patch: Patch, base_seq: u64) -> Result<()> {
         let inner = &mut *self.inner;
         let first_base = |at: usize| inner.overlay.first_base(key, at).filter(|base| *base != base_seq);
-        let field_bases = patch.iter().filter_map(|(at, _)| first_base(*at).map(|base| (*at, base))).collect();
+        let patched = patch.iter().filter(|_| op == Op::Patch);
+        let field_bases = patched.filter_map(|(at, _)| first_base(*at).map(|base| (*at, base))).collect();
         let mutation = Mutation {
             no: inner.outbox.number(inner.outbox.last + 1),
             op,
@@ -274,16 +275,17 @@ impl WriteBatch<'_> {
         self.inner.overlay.layers(key).iter().any(|layer| layer.state == ChangeState::Rejected)
     }
 
-    /// Records one change that says everything the rejected ones said, as it is now put right.
+    /// Records one change that says everything the rejected ones said, as it is now put right. What it repeats of
+    /// them has hidden what others wrote there meanwhile: of such a field, the person has seen no more than before.
     fn supersede(&mut self, key: RowKey, after: &Row) -> Result<()> {
         let base = self.inner.cache.base(key)?;
-        self.settle_rejected(key)?;
-        let accepted = self.inner.lay_over(key, base.as_ref().map(|base| base.row.clone()))?;
+        let accepted = self.inner.lay_over_accepted(key, base.as_ref().map(|base| base.row.clone()))?;
         let seq = base.map_or(0, |base| base.seq.max(0) as u64);
         match accepted {
-            Some(accepted) => self.record(key, Op::Patch, patch::diff(&accepted, after), seq),
-            None => self.record(key, Op::Put, patch::creation(after), 0),
+            Some(accepted) => self.record(key, Op::Patch, patch::diff(&accepted, after), seq)?,
+            None => self.record(key, Op::Put, patch::creation(after), 0)?,
         }
+        self.settle_rejected(key)
     }
 
     fn settle_rejected(&mut self, key: RowKey) -> Result<()> {
@@ -324,8 +326,22 @@ impl Inner {
 
     /// Returns a row with its unsettled changes laid over it; `None` when there is no row or it is voided.
     pub(super) fn lay_over(&self, key: RowKey, base: Option<Row>) -> Result<Option<Row>> {
+        self.lay_over_those(key, base, |_| true)
+    }
+
+    /// Returns a row with its unsettled changes but for those that the server refused.
+    fn lay_over_accepted(&self, key: RowKey, base: Option<Row>) -> Result<Option<Row>> {
+        self.lay_over_those(key, base, |state| state != ChangeState::Rejected)
+    }
+
+    fn lay_over_those(
+        &self,
+        key: RowKey,
+        base: Option<Row>,
+        is_shown: impl Fn(ChangeState) -> bool,
+    ) -> Result<Option<Row>> {
         let mut shown = base;
-        for layer in self.overlay.layers(key) {
+        for layer in self.overlay.layers(key).iter().filter(|layer| is_shown(layer.state)) {
             let mutation = layer.shown(self.outbox.mutation(layer.position)?);
             shown = laid_over(shown, &mutation);
         }

@@ -68,7 +68,7 @@ fn refused(store: &Store, deeds: &Deeds) -> Vec<(Uuid, usize)> {
 }
 
 fn record_anything(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
-    let mut scribe = Scribe::new(deeds, actor);
+    let mut scribe = Scribe::new(refused(store, deeds), deeds, actor);
     let outcome = store.write(|batch| {
         scribe.drafts.clear();
         act(&mut Desk::new(batch, &mut scribe, dice))
@@ -97,7 +97,7 @@ pub fn settle(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -
             .filter(|other| other.mutation.row_id == id)
             .filter_map(|other| deeds.of(&other.mutation))
             .collect();
-        let mut scribe = Scribe::new(deeds, actor);
+        let mut scribe = Scribe::new(refused(store, deeds), deeds, actor);
         let outcome = store.write(|batch| {
             scribe.drafts.clear();
             Desk::new(batch, &mut scribe, dice).retouch(kind, id)
@@ -121,7 +121,7 @@ fn resolve(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> D
     let (Some(kind), Some(id)) = (kind, conflict.row.get(def, "subject_id").as_uuid()) else { return Done::Nothing };
     let Some(at) = kind.def().position(&text("field")) else { return Done::Nothing };
     let sides = [text("kept_value"), text("other_value")];
-    let mut scribe = Scribe::new(deeds, actor);
+    let mut scribe = Scribe::new(refused(store, deeds), deeds, actor);
     let outcome = store.write(|batch| {
         scribe.drafts.clear();
         Desk::new(batch, &mut scribe, dice).affirm(kind, id, at, &sides)
@@ -153,11 +153,13 @@ struct Scribe<'d> {
     drafts: Vec<Deed>,
     actor: Actor,
     group: Option<usize>,
+    /// Rows with refused changes, and the deeds that these carry out.
+    refused: Vec<(Uuid, usize)>,
 }
 
 impl<'d> Scribe<'d> {
-    fn new(deeds: &'d mut Deeds, actor: Actor) -> Self {
-        Self { deeds, drafts: Vec::new(), actor, group: None }
+    fn new(refused: Vec<(Uuid, usize)>, deeds: &'d mut Deeds, actor: Actor) -> Self {
+        Self { deeds, drafts: Vec::new(), actor, group: None, refused }
     }
 
     fn next(&self) -> usize {
@@ -165,7 +167,10 @@ impl<'d> Scribe<'d> {
     }
 
     fn draft(&mut self, kind: EntityKind, row: Uuid, op: Op, before: Option<&Row>, after: Option<&Row>) {
-        let fields = after.map_or_else(Vec::new, |after| self.edits(kind, before, after));
+        let mut fields = after.map_or_else(Vec::new, |after| self.edits(kind, before, after));
+        if let Some(after) = after {
+            self.repeat_refused(&mut fields, after);
+        }
         self.drafts.push(Deed {
             place: Place::Phone(self.actor.phone),
             programme: self.actor.programme,
@@ -179,6 +184,18 @@ impl<'d> Scribe<'d> {
             may_be_lost: false,
             is_withdrawn: false,
         });
+    }
+
+    /// Who puts a refused change right says again what is still shown of it, also where it was left as it was.
+    fn repeat_refused(&self, fields: &mut Vec<super::deed::Edit>, after: &Row) {
+        for (_, refused) in self.refused.iter().filter(|(row, _)| *row == after.id) {
+            let said = self.deeds.get(*refused).into_iter().flat_map(|deed| &deed.fields);
+            for edit in said.filter(|edit| after.values[edit.at] == edit.value) {
+                if fields.iter().all(|other| other.at != edit.at) {
+                    fields.push(super::deed::Edit { over: Some(*refused), beside: Vec::new(), ..edit.clone() });
+                }
+            }
+        }
     }
 
     /// Earlier drafts of the same batch count as known.

@@ -39,3 +39,41 @@ fn a_row_that_was_voided_here_and_is_lost_there_is_not_shown_again() {
     store.flush().unwrap();
     assert_eq!(shown(&store, 1), None);
 }
+
+#[test]
+fn who_puts_a_refused_change_right_has_not_seen_what_it_hid() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    store.flush().unwrap();
+    patch(&store, 1, "text", "mine");
+    let refused = MutationResult { code: "REJECT_RULE".to_owned(), ..result(1, Outcome::Rejected) };
+    let answered = answer(&store, 0, false, vec![refused]);
+    store.apply_result(&answered).unwrap();
+    store.apply_page(&page(vec![(7, finding(1, 9, "theirs"))], Some(7))).unwrap();
+    store.flush().unwrap();
+    assert_eq!(shown(&store, 1).unwrap().0, "mine", "the refused text hides theirs");
+
+    patch(&store, 1, "rule_ref", "I19");
+    let again = store.pending(10).unwrap().remove(0).mutation;
+    assert_eq!(again.patch, [(at("text"), text("mine")), (at("rule_ref"), text("I19"))]);
+    assert_eq!((again.base_of(at("text")), again.base_of(at("rule_ref"))), (1, 7));
+    assert_eq!(store.rejected(10).unwrap(), []);
+}
+
+#[test]
+fn what_is_shown_over_an_overruled_change_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    store.flush().unwrap();
+    patch(&store, 1, "text", "b");
+    patch(&store, 1, "text", "c");
+    let answered = answer(&store, 2, false, vec![result(1, Outcome::Held)]);
+    store.apply_result(&answered).unwrap();
+    store.apply_page(&page(vec![(8, finding(1, 9, "theirs"))], Some(8))).unwrap();
+    store.flush().unwrap();
+    assert_eq!(shown(&store, 1).unwrap().0, "theirs");
+    patch(&store, 1, "text", "d");
+    assert_eq!(store.pending(10).unwrap()[0].mutation.base_of(at("text")), 8);
+}
