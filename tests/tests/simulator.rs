@@ -51,7 +51,7 @@ const FOUND_BY: [(Bug, u64); 12] = [
     (Bug::LastWriterByClock, 1),
     (Bug::RetryWithoutDedupe, 1),
     (Bug::MissingLeave, 20),
-    (Bug::StuckBackoff, 5),
+    (Bug::StuckBackoff, 8),
     (Bug::OutboxNotSynced, 2),
     (Bug::ReadUnscoped, 1),
     (Bug::GroupTornApart, 5),
