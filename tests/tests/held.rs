@@ -1,7 +1,7 @@
 //! Work that cannot be applied yet is kept, shown, and applied when what it waits for arrives.
 
 use sync_protocol::code::HeldState;
-use sync_protocol::entity::{EntityKind, Finding, FollowUpAction, HeldItem, Visit};
+use sync_protocol::entity::{Conflict, EntityKind, Finding, FollowUpAction, HeldItem, Visit};
 use sync_protocol::mutation::Mutation;
 use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, ENTERPRISES, RADU};
@@ -181,4 +181,38 @@ async fn a_group_takes_effect_together_or_not_at_all() {
         assert_eq!(outcomes, [expected; 2], "group {group}");
     }
     assert_eq!(number(&server.app.office, "SELECT count(*) FROM finding").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_waited_for_one_row_do_not_overwrite_each_other() {
+    let (server, mut phone, mut tablet) = started().await;
+    let mut third = Device::enrol(server.address, ANA).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    for (device, summary) in [(&mut tablet, "de pe tabletă"), (&mut third, "de pe al treilea")] {
+        let no = device.change(&visit, &Visit { summary: Some(summary.to_owned()), ..visit.clone() }, 0);
+        assert_eq!(device.sync().await.outcome(no), Outcome::Held);
+    }
+    phone.create(&visit);
+    phone.sync().await;
+    let shown = phone.cache.get::<Visit>(visit.id).and_then(|row| row.summary).unwrap();
+    let conflicts = phone.cache.all::<Conflict>();
+    assert_eq!(conflicts.len(), 1, "{shown}");
+    let values = [&conflicts[0].kept_value, &conflicts[0].other_value].map(|value| value.clone().unwrap());
+    assert!(values.contains(&"\"de pe tabletă\"".to_owned()), "{values:?}");
+    assert!(values.contains(&"\"de pe al treilea\"".to_owned()), "{values:?}");
+    assert_eq!(values[0], format!("\"{shown}\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_change_that_waited_does_not_undo_what_its_author_wrote_with_the_row() {
+    let (_server, mut phone, _tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let older = Visit { summary: Some("vechi".to_owned()), travel_km: Some(12), ..visit.clone() };
+    let no = phone.change(&visit, &older, 0);
+    assert_eq!(phone.sync().await.outcome(no), Outcome::Held);
+    phone.create(&Visit { summary: Some("nou".to_owned()), ..visit.clone() });
+    phone.sync().await;
+    let shown = phone.cache.get::<Visit>(visit.id).unwrap();
+    assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("nou"), Some(12)));
+    assert_eq!(states(&phone), [HeldState::Applied]);
 }

@@ -231,6 +231,34 @@ async fn what_was_seen_in_a_lost_history_counts_as_concurrent() {
     assert_eq!(device.send(&device.pending()).await.outcome(other), Outcome::Conflict);
 }
 
+/// One phone brings back a row and its later change of it in one push. Another phone had seen the row without that
+/// change: both edits are kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_a_lost_row_meets_what_came_back_with_it() {
+    let site = Site::new().await;
+    let (mut ana, mut second) = (phone_of(&site, ANA).await, phone_of(&site, ANA).await);
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    [&mut ana, &mut second].into_iter().for_each(|phone| phone.move_to(site.server.address));
+    let lost = start_visit(&ana, 0);
+    ana.sync().await;
+    second.sync().await;
+    ana.visits().set_gps_exception(lost, "prima").unwrap();
+    ana.sync().await;
+    second.visits().set_gps_exception(lost, "a doua").unwrap();
+    second.sync().await;
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    for phone in [&mut ana, &mut second] {
+        phone.move_to(site.server.address);
+        phone.sync().await;
+    }
+    let values = "SELECT v.gps_exception_reason || ' ' || c.kept_value || ' ' || c.other_value FROM conflict c \
+                  JOIN visit v ON v.id = c.subject_id WHERE c.field = 'gps_exception_reason'";
+    let shown = state::texts(&site.server.app.office, values).await.remove(0);
+    assert!(["prima", "a doua"].iter().all(|value| shown.matches(value).count() >= 1), "{shown}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_only_went_on_keeps_its_history_and_damaged_marks_are_refused() {
     let site = Site::new().await;

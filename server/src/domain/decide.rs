@@ -9,7 +9,6 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::rule::{self, Related, RuleContext, Violation};
 use sync_protocol::time::Timestamp;
-use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
@@ -21,7 +20,7 @@ use super::traces;
 use super::traces::Voided;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
-use crate::store::mutations::{FieldChange, HeldMutation};
+use crate::store::mutations::HeldMutation;
 
 mod approval;
 mod concurrent;
@@ -79,6 +78,9 @@ struct Slot {
     seq: u64,
     /// As it was when someone deleted it, where an edit that did not know of that brings it back.
     grave: Option<Row>,
+    /// As others may have seen it in a history that was left: as this batch created it, before what its author did
+    /// to it later on.
+    first: Option<Row>,
     /// As it was when this batch deleted it.
     last: Option<Row>,
     is_touched: bool,
@@ -197,6 +199,8 @@ struct Decider<'b> {
     loaded: Loaded,
     slots: HashMap<Key, Slot>,
     touched_again: HashSet<Key>,
+    /// The fields that the batch set, where it releases held work.
+    rewritten: HashMap<Key, HashSet<usize>>,
     released: Vec<HeldOutcome>,
     is_verbatim: bool,
 }
@@ -211,6 +215,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         loaded,
         slots: HashMap::new(),
         touched_again: HashSet::new(),
+        rewritten: HashMap::new(),
         released: Vec::new(),
         is_verbatim: true,
     };
@@ -232,30 +237,6 @@ fn groups(mutations: &[Incoming]) -> impl Iterator<Item = &[Incoming]> {
 }
 
 impl Decider<'_> {
-    /// Notes what the batch changed, as the log will: the authors of held work have not seen it.
-    fn note_changes(&mut self, results: &[MutationResult]) {
-        let effective = |outcome| matches!(outcome, Outcome::Applied | Outcome::Merged | Outcome::Conflict);
-        let pairs = self.batch.mutations.iter().zip(results).filter(|(_, result)| effective(result.outcome));
-        let patches = pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()).filter(|m| m.op == Op::Patch);
-        for mutation in patches {
-            let key = (mutation.kind, mutation.row_id);
-            let before = self.slots.get(&key).and_then(|slot| slot.before.as_ref());
-            let old = mutation.patch.iter().filter_map(|(at, _)| {
-                let value = before.map_or(&Value::Null, |row| &row.values[*at]);
-                mutation.kind.def().fields.get(*at).map(|field| (field.name.to_owned(), value.clone()))
-            });
-            let change = FieldChange {
-                row_id: mutation.row_id,
-                seq: u64::MAX,
-                old: old.collect(),
-                device: (!self.batch.is_office()).then_some(self.batch.outbox.device),
-                actor: Some(mutation.author.0),
-                is_verbatim: true,
-            };
-            self.loaded.changes.entry(key).or_default().push(change);
-        }
-    }
-
     /// Decides mutations that take effect together or not at all.
     fn decide_group(&mut self, group: &[Incoming], results: &mut Vec<MutationResult>) {
         let saved = (group.len() > 1).then(|| self.save());
@@ -300,6 +281,7 @@ impl Decider<'_> {
         let key = (mutation.kind, mutation.row_id);
         let mut slot = self.slot(key);
         let voided = self.dig_up(mutation, &mut slot);
+        self.keep_as_seen(mutation, &mut slot);
         if mutation.op == Op::Delete && slot.now.is_none() {
             // Someone was faster; both wanted the same.
             return Verdict::Applied;
@@ -367,6 +349,7 @@ impl Decider<'_> {
                 now: row,
                 seq: stored.map_or(0, |stored| stored.seq),
                 grave: None,
+                first: None,
                 last: None,
                 is_touched: false,
             }
@@ -530,8 +513,9 @@ impl Decider<'_> {
             match (slot.before, slot.now) {
                 (None, Some(row)) => {
                     // A row that was brought back comes as it was, so that the log tells the edit from it.
-                    changed.updated.extend(slot.grave.as_ref().filter(|grave| **grave != row).map(|_| row.clone()));
-                    changed.created.push(slot.grave.unwrap_or(row));
+                    let as_it_was = slot.grave.or(slot.first);
+                    changed.updated.extend(as_it_was.as_ref().filter(|before| **before != row).map(|_| row.clone()));
+                    changed.created.push(as_it_was.unwrap_or(row));
                 }
                 (Some(before), Some(row)) if before != row => changed.updated.push(row),
                 (Some(before), None) => {

@@ -142,8 +142,10 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     let seen_at = group.iter().filter(|at| is_patched(at)).map(|at| mutation.base_of(*at)).min()?;
     let (base, is_lost) = (cursor::known_base(history.forks, seen_at), cursor::is_lost(history.forks, seen_at));
     let is_met = |change: &FieldChange| change.seq > base && touches(change, &fields);
-    // A row that was brought back is the one that was seen: its creation is nothing new.
-    let is_new = |change: &&FieldChange| is_met(change) && !(is_lost && change.old.is_empty());
+    // A row that was brought back is the one that was seen: its creation is nothing new. One whose identifier follows
+    // from what it is about, anyone may have created.
+    let is_seen = |change: &FieldChange| is_lost && change.old.is_empty() && !is_anyones(mutation.row_id);
+    let is_new = |change: &&FieldChange| is_met(change) && !is_seen(change);
     let last = history.changes.iter().rev().find(is_new);
     if last.is_some_and(|last| is_own(last, mutation, history.device)) {
         return None;
@@ -202,6 +204,11 @@ fn seen(mutation: &Mutation, history: &History<'_>, position: usize) -> Value {
         after = change.old.get(field.name).cloned().unwrap_or(Value::Null);
     }
     after
+}
+
+/// Whether every device gives a row this identifier: it follows from the row's content.
+fn is_anyones(row: Uuid) -> bool {
+    row.get_version() == Some(uuid::Version::Sha1)
 }
 
 /// Whether a change touched one of the fields. A creation, which names no field, touched all.
@@ -341,6 +348,20 @@ mod tests {
         assert_eq!(found(101, &[change(5_001, &["due_on"], MINE)]), 1, "that says nothing of this field");
         assert_eq!(found(200, &[change(150, &["text"], THEIRS)]), 1, "the same number in another history");
         assert_eq!(found_on(&current(&[]), 101, &[]), 1, "no value is a value, too");
+    }
+
+    #[test]
+    fn a_row_that_any_device_may_create_is_not_surely_the_one_that_was_seen() {
+        let forks = [Fork { parent: MINE, epoch: THEIRS, common_seq: 100, resumed_seq: 5_000 }];
+        let server = current(&[("text", text("theirs"))]);
+        let changes = [change(5_001, &[], THEIRS)];
+        let found = |row_id| {
+            let mine = Mutation { row_id, ..mutation(&[("text", text("mine"))], 101) };
+            let history =
+                History { current: &server, changes: &changes, device: MINE, forks: &forks, stored: Some(&server) };
+            clashes(&mine, &history).iter().flat_map(Clash::lost).count()
+        };
+        assert_eq!([Uuid::now_v7(), Uuid::new_v5(&MINE, b"G01")].map(found), [0, 1]);
     }
 
     #[test]

@@ -4,15 +4,17 @@ use sync_protocol::code::HeldState;
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row};
 use sync_protocol::id::{HeldItemId, UserId};
 use sync_protocol::message::MessageKey;
-use sync_protocol::mutation::Mutation;
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
+use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
+use uuid::Uuid;
 
 use super::{Decider, HeldOutcome, Source, Verdict};
 use crate::domain::load::Judged;
 use crate::domain::traces;
 use crate::domain::viewer::Viewer;
-use crate::store::mutations::{HeldMutation, Outbox};
+use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
 
 /// That a person lets held work take effect.
 pub(super) struct Approval {
@@ -50,12 +52,45 @@ impl<'b> Decider<'b> {
         }
     }
 
+    /// Notes what the batch changed, as the log will: the authors of held work have not seen it, and what was held
+    /// of the sender is older.
+    pub(super) fn note_changes(&mut self, results: &[MutationResult]) {
+        let effective = |outcome| matches!(outcome, Outcome::Applied | Outcome::Merged | Outcome::Conflict);
+        let pairs = self.batch.mutations.iter().zip(results).filter(|(_, result)| effective(result.outcome));
+        let device = self.batch.outbox.device;
+        for mutation in pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()) {
+            let key = (mutation.kind, mutation.row_id);
+            let before = self.slots.get(&key).and_then(|slot| slot.before.clone());
+            self.note_change(mutation, before.as_ref(), device);
+            self.rewritten.entry(key).or_default().extend(mutation.patch.iter().map(|(at, _)| *at));
+        }
+    }
+
+    /// Notes a change, as the log will: who comes next has not seen it.
+    fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, device: Uuid) {
+        if mutation.op != Op::Patch {
+            return;
+        }
+        let old = mutation.patch.iter().filter_map(|(at, _)| {
+            let value = before.map_or(&Value::Null, |row| &row.values[*at]);
+            mutation.kind.def().fields.get(*at).map(|field| (field.name.to_owned(), value.clone()))
+        });
+        let change = FieldChange {
+            row_id: mutation.row_id,
+            seq: u64::MAX,
+            old: old.collect(),
+            device: (!device.is_nil()).then_some(device),
+            actor: Some(mutation.author.0),
+            is_verbatim: true,
+        };
+        self.loaded.changes.entry((mutation.kind, mutation.row_id)).or_default().push(change);
+    }
+
     /// Decides held mutations again, together or not at all. While something else is missing, they wait for that.
     fn release(&mut self, group: &[Waiting<'_>]) -> bool {
         let saved = (group.len() > 1).then(|| self.save());
-        let decide =
-            |(viewer, held, mutation): &Waiting<'_>| self.decide_mutation(mutation, &Source::of_held(held, viewer));
-        let verdicts: Vec<Verdict> = group.iter().map(decide).collect();
+        let group: Vec<Waiting<'_>> = group.iter().map(|waiting| self.without_rewritten(waiting)).collect();
+        let (befores, verdicts): (Vec<_>, Vec<_>) = group.iter().map(|waiting| self.decide_released(waiting)).unzip();
         let failed = verdicts.iter().position(|verdict| !verdict.is_written());
         if let (Some(_), Some(saved)) = (failed, saved) {
             self.restore(saved);
@@ -73,8 +108,27 @@ impl<'b> Decider<'b> {
         }
         for (at, (_, held, mutation)) in group.iter().enumerate() {
             self.settle(held, mutation, decisive(at), |_| {});
+            if failed.is_none() {
+                self.note_change(mutation, befores[at].as_ref(), held.outbox.device);
+            }
         }
         true
+    }
+
+    /// Returns what became of a held mutation, and the row that it met.
+    fn decide_released(&mut self, (viewer, held, mutation): &Waiting<'_>) -> (Option<Row>, Verdict) {
+        let before = self.slot((mutation.kind, mutation.row_id)).now;
+        (before, self.decide_mutation(mutation, &Source::of_held(held, viewer)))
+    }
+
+    /// Leaves out of a held change what its author has set anew in the batch: that came later.
+    fn without_rewritten<'v>(&self, (viewer, held, mutation): &Waiting<'v>) -> Waiting<'v> {
+        let mut mutation = mutation.clone();
+        let rewritten = self.rewritten.get(&(mutation.kind, mutation.row_id));
+        if let Some(rewritten) = rewritten.filter(|_| held.outbox == self.batch.outbox) {
+            mutation.patch.retain(|(at, _)| !rewritten.contains(at));
+        }
+        (*viewer, held.clone(), mutation)
     }
 
     /// Carries out what a person decided about a held change.

@@ -1,6 +1,7 @@
 //! Edits that did not know of each other: merged where both can stand, and otherwise both kept, one in the row and
 //! one in a conflict row.
 
+use sync_protocol::cursor;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
@@ -24,6 +25,16 @@ impl Decider<'_> {
         slot.now = Some(grave.row.clone());
         slot.grave = Some(grave.row.clone());
         Some(Voided { kept_by: Some(mutation.author), voided_by: grave.actor.map(UserId) })
+    }
+
+    /// Keeps a row apart that this batch brings back, before an edit that came after it in a history that was left:
+    /// others may have seen the row without the edit, and the log must tell one from the other.
+    pub(super) fn keep_as_seen(&self, mutation: &Mutation, slot: &mut Slot) {
+        let is_brought_back = slot.before.is_none() && slot.grave.is_none() && slot.first.is_none();
+        let is_later = cursor::is_lost(&self.loaded.forks, mutation.base_seq);
+        if is_brought_back && is_later && mutation.op == Op::Patch {
+            slot.first.clone_from(&slot.now);
+        }
     }
 
     /// Deletes a row, unless someone has changed it since the sender saw it: then a person decides.
