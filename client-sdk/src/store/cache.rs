@@ -70,6 +70,8 @@ pub(super) struct Cache {
     in_transaction: bool,
     writes: u32,
     rows: usize,
+    /// Whether the open transaction holds pages.
+    has_pages: bool,
     /// Whether rows of some scope may be hidden until all of it is here.
     may_hide: bool,
     /// The position of the outbox up to which changes are in the cache.
@@ -118,7 +120,16 @@ impl Cache {
             execute(&conn, REFETCH)?;
         }
         execute(&conn, "COMMIT")?;
-        let mut cache = Self { conn, in_transaction: false, writes: 0, rows: 0, may_hide: true, applied: 0, acked: 0 };
+        let mut cache = Self {
+            conn,
+            in_transaction: false,
+            writes: 0,
+            rows: 0,
+            has_pages: false,
+            may_hide: true,
+            applied: 0,
+            acked: 0,
+        };
         cache.read_marks()?;
         Ok(cache)
     }
@@ -173,7 +184,7 @@ impl Cache {
             meta::set(&self.conn, "acked", self.acked as i64)?;
             execute(&self.conn, "COMMIT")?;
             self.in_transaction = false;
-            (self.writes, self.rows) = (0, 0);
+            (self.writes, self.rows, self.has_pages) = (0, 0, false);
         }
         Ok(())
     }
@@ -183,7 +194,7 @@ impl Cache {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");
         self.in_transaction = false;
-        (self.writes, self.rows) = (0, 0);
+        (self.writes, self.rows, self.has_pages) = (0, 0, false);
     }
 
     /// Counts a local write and commits once there are many.
@@ -195,12 +206,13 @@ impl Cache {
     /// Counts the rows of a page and commits once there are many.
     pub(super) fn received(&mut self, rows: usize) -> Result<()> {
         self.rows += rows;
+        self.has_pages = true;
         if self.rows >= ROWS_PER_COMMIT { self.commit() } else { Ok(()) }
     }
 
-    /// Commits the rows of pages that are not on the disk yet. Costs nothing when there are none.
+    /// Commits the pages that are not in the file yet. Costs nothing when there are none.
     pub(super) fn keep_pages(&mut self) -> Result<()> {
-        if self.rows > 0 { self.commit() } else { Ok(()) }
+        if self.has_pages { self.commit() } else { Ok(()) }
     }
 
     /// Returns a row as it is shown, with its version.

@@ -21,6 +21,9 @@ const PUSH_MUTATIONS: usize = 1_000;
 const PUSH_BYTES: usize = (1 << 20) - (16 << 10);
 /// The most mutations of one request.
 const REQUEST_MUTATIONS: usize = 5_000;
+/// How many times as many mutations a request holds as the one before it. The server takes longer over a change than
+/// the device needs to prepare it, so that the next request is ready when it is wanted.
+const GROWTH: usize = 2;
 /// The most bytes of the changes of one request. A slow network gets less: see [`Store::pushes`].
 pub(crate) const REQUEST_BYTES: usize = 4 << 20;
 
@@ -74,7 +77,9 @@ impl Store {
     /// Returns the first message of a request.
     pub fn hello(&self, app: &str, wait_ms: u32) -> Result<Hello> {
         let now = self.world().now();
-        self.flush()?;
+        // The place that is told must be kept. What was recorded is safe in the outbox, and the cache, which may owe
+        // thousands of rows to its file, writes them while the server works.
+        self.drain(|inner| inner.cache.keep_pages())?;
         self.read(|inner| {
             let scopes = inner.scopes()?;
             Ok(Hello {
@@ -98,17 +103,18 @@ impl Store {
     /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let inner = self.lock();
-        pushes_after(&inner.outbox, inner.outbox.acked, REQUEST_BYTES)
+        pushes_after(&inner.outbox, inner.outbox.acked, &Share { mutations: REQUEST_MUTATIONS, bytes: REQUEST_BYTES })
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
-    /// ones when they still are what comes next.
+    /// ones when they still are what comes next. Without them it is one frame, so that the server begins while the
+    /// device prepares the rest.
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
         let inner = self.lock();
         let outbox = &inner.outbox;
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, outbox.acked) => Ok(ready),
-            _ => PushBytes::after(outbox, outbox.acked, budget_bytes),
+            _ => PushBytes::after(outbox, outbox.acked, &Share { mutations: PUSH_MUTATIONS, bytes: budget_bytes }),
         }
     }
 
@@ -118,7 +124,9 @@ impl Store {
         let inner = self.lock();
         let outbox = &inner.outbox;
         let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
-        is_more.then(|| PushBytes::after(outbox, request.upto, budget_bytes)).transpose()
+        let mutations = ((request.upto - request.after) as usize * GROWTH).clamp(PUSH_MUTATIONS, REQUEST_MUTATIONS);
+        let share = Share { mutations, bytes: budget_bytes };
+        is_more.then(|| PushBytes::after(outbox, request.upto, &share)).transpose()
     }
 }
 
@@ -150,8 +158,8 @@ pub struct PushBytes {
 }
 
 impl PushBytes {
-    fn after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Self> {
-        let pushes = pushes_after(outbox, after, budget_bytes)?;
+    fn after(outbox: &Outbox, after: u64, share: &Share) -> Result<Self> {
+        let pushes = pushes_after(outbox, after, share)?;
         let count: usize = pushes.iter().map(|push| push.mutations.len()).sum();
         let mut frames = Vec::new();
         pushes.into_iter().for_each(|push| Message::Push(push).write(&mut frames));
@@ -159,12 +167,19 @@ impl PushBytes {
     }
 }
 
-fn pushes_after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Vec<Push>> {
+/// About how much of the outbox a request takes; a group is never cut.
+struct Share {
+    mutations: usize,
+    /// Before compression.
+    bytes: usize,
+}
+
+fn pushes_after(outbox: &Outbox, after: u64, share: &Share) -> Result<Vec<Push>> {
     let Some(mut prev_hash) = outbox.hash_at(after)? else { return Ok(Vec::new()) };
-    let mut rest = outgoing(outbox, after)?;
+    let mut rest = outgoing(outbox, after, share.mutations)?;
     let mut first_no = outbox.number(after) + 1;
     let mut pushes = Vec::new();
-    let (mut left, mut left_bytes) = (REQUEST_MUTATIONS, budget_bytes);
+    let (mut left, mut left_bytes) = (share.mutations, share.bytes);
     while !rest.is_empty() && left > 0 && left_bytes > 0 {
         let more = rest.split_off(frame_length(&rest, left_bytes.min(PUSH_BYTES)));
         let last_hash = rest.last().map_or(prev_hash, |change| change.hash);
@@ -181,7 +196,7 @@ fn pushes_after(outbox: &Outbox, after: u64, budget_bytes: usize) -> Result<Vec<
 }
 
 /// Reads what a request holds, and the rest of the last group, which is never cut.
-fn outgoing(outbox: &Outbox, after: u64) -> Result<Vec<Outgoing>> {
+fn outgoing(outbox: &Outbox, after: u64, limit: usize) -> Result<Vec<Outgoing>> {
     const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position";
     let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
     let mut rows = statement.query([after as i64]).doing("read the outbox")?;
@@ -189,7 +204,7 @@ fn outgoing(outbox: &Outbox, after: u64) -> Result<Vec<Outgoing>> {
     while let Some(row) = rows.next().doing("read the outbox")? {
         let group: Option<i64> = row.get(0).doing("read the outbox")?;
         let is_of_last_group = group.is_some() && changes.last().is_some_and(|last| last.group == group);
-        if changes.len() >= REQUEST_MUTATIONS && !is_of_last_group {
+        if changes.len() >= limit && !is_of_last_group {
             break;
         }
         changes.push(outgoing_of(group, row).doing("read the outbox")?);

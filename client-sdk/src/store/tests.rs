@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use sync_protocol::cursor::Cursor;
 use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::frame::Reader;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::patch::empty_row;
 use sync_protocol::rows::{Gone, GoneReason, Rows, VersionedRow};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Checkpoint, Commit, MutationResult, Outcome, PushResult, Scopes};
+use sync_protocol::wire::{Checkpoint, Commit, Message, MutationResult, Outcome, PushResult, Scopes};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -221,13 +222,41 @@ fn pushes_made_ahead_are_sent_only_while_they_are_what_comes_next() {
         first.frames,
         "nothing is acknowledged yet"
     );
-    store.apply_result(&answer_upto(&store, 5_000)).unwrap();
-    let expected = store.push_bytes(None, REQUEST_BYTES).unwrap().frames;
-    assert_ne!(expected, first.frames);
-    assert_eq!(store.push_bytes(Some(fresh), REQUEST_BYTES).unwrap().frames, expected);
-    let other = store.push_bytes(None, REQUEST_BYTES).unwrap();
+    store.apply_result(&answer_upto(&store, 1_000)).unwrap();
+    let sent = store.push_bytes(Some(fresh), REQUEST_BYTES).unwrap();
+    assert_eq!(numbers(&sent), [(1_001, 1_000), (2_001, 1_000)]);
     store.new_incarnation().unwrap();
-    assert_ne!(store.push_bytes(Some(other), REQUEST_BYTES).unwrap().frames, expected, "the numbers are others now");
+    let anew = store.push_bytes(Some(sent), REQUEST_BYTES).unwrap();
+    assert_eq!(numbers(&anew), [(1, 1_000)], "the numbers are others now");
+}
+
+#[test]
+fn the_first_request_is_one_frame_and_each_after_it_twice_as_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.write(|batch| (1..=15_000).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
+    let mut request = store.push_bytes(None, REQUEST_BYTES).unwrap();
+    let mut lengths = Vec::new();
+    loop {
+        lengths.push(numbers(&request).iter().map(|(_, length)| length).sum::<usize>());
+        match store.push_bytes_after(&request, REQUEST_BYTES).unwrap() {
+            Some(next) => request = next,
+            None => break,
+        }
+    }
+    assert_eq!(lengths, [1_000, 2_000, 4_000, 5_000, 3_000]);
+}
+
+/// The first number and the length of each push.
+fn numbers(request: &PushBytes) -> Vec<(u64, usize)> {
+    let mut reader = Reader::new(8 << 20);
+    reader.push(&request.frames);
+    let frames = std::iter::from_fn(|| reader.next_frame().unwrap());
+    let pushes = frames.map(|frame| match Message::read(&frame).unwrap() {
+        Message::Push(push) => (push.first_no, push.mutations.len()),
+        other => panic!("{other:?} is no push"),
+    });
+    pushes.collect()
 }
 
 /// The answer to the first `upto` of the changes that wait.
@@ -342,6 +371,21 @@ fn a_discarded_change_gives_the_servers_row_back() {
     store.discard(change).unwrap();
     assert_eq!(shown(&store, 1), Some(("server".to_owned(), 10, RowState::Synced)));
     assert!(matches!(store.discard(change), Err(Error::Usage(_))));
+}
+
+#[test]
+fn a_greeting_keeps_the_place_that_it_tells_and_leaves_what_was_recorded_for_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let is_open = || !store.inner.lock().cache.conn.is_autocommit();
+    put(&store, finding(1, 9, "a"));
+    store.hello("test", 0).unwrap();
+    assert!(is_open(), "the outbox has it; the cache need not hurry");
+    // A page without a row, too, moves the place.
+    store.apply_page(&page(Vec::new(), Some(3))).unwrap();
+    assert!(is_open());
+    assert_eq!(store.hello("test", 0).unwrap().cursor.seq, 3);
+    assert!(!is_open(), "a failing disk could take the place back");
 }
 
 #[test]
