@@ -130,6 +130,21 @@ async fn a_late_visit_waits_for_the_coordinator_and_is_booked_to_the_next_period
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_visit_that_is_there_is_not_late_when_a_copied_phone_sends_it_as_new() {
+    let scene = started().await;
+    let mut phone = Device::enrol(scene.server.address, ANA).await;
+    let visit = Visit { actual_start_at: Some(now()), ..sample::visit(ENTERPRISES[0], ANA) };
+    let first = phone.create(&visit);
+    assert_eq!(phone.sync().await.outcome(first), Outcome::Applied);
+    scene.lock(&scene.current).await;
+    (phone.incarnation, phone.outbox, phone.confirmed) = (uuid::Uuid::new_v4(), Vec::new(), 0);
+    let again = phone.create(&visit);
+    let other = phone.create(&Visit { id: VisitId(uuid::Uuid::now_v7()), ..visit });
+    let answer = phone.send(&phone.pending()).await;
+    assert_eq!((answer.outcome(again), answer.code(other)), (Outcome::Applied, "HELD_PERIOD_LOCKED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_returned_visit_is_on_the_phone_with_the_reason_and_can_be_mended_there() {
     let scene = started().await;
     scene.lock(&scene.current).await;

@@ -26,6 +26,8 @@ pub(super) type Key = (EntityKind, Uuid);
 pub(super) struct Loaded {
     /// The rows that mutations name and that exist, locked.
     pub rows: HashMap<Key, StoredRow>,
+    /// Whether rows were taken for new without looking.
+    pub trusts_new: bool,
     /// Rows that are referred to and exist.
     pub existing: HashSet<Key>,
     /// What the rules look at.
@@ -75,8 +77,9 @@ impl Loaded {
     }
 }
 
-/// Loads what the batch needs and locks the rows that it touches.
-pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Loaded, StoreError> {
+/// Loads what the batch needs and locks the rows that it touches. With `trusts_new`, a row that is only created is
+/// not looked for.
+pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: bool) -> Result<Loaded, StoreError> {
     let programme = batch.outbox.programme;
     let mut loaded = Loaded::default();
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();
@@ -87,7 +90,9 @@ pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Loa
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
     let all: Vec<&Mutation> = own.into_iter().chain(&judged).chain(&released).collect();
     loaded.authors = authors(tx, batch, judged.iter().chain(&released)).await?;
-    load_rows(tx, programme, &all, &mut loaded).await?;
+    // What was held has waited for long: its row may have come another way.
+    let trusts_new = trusts_new && judged.is_empty() && released.is_empty();
+    load_rows(tx, programme, &all, trusts_new, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
@@ -171,10 +176,13 @@ async fn load_rows(
     tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
+    trusts_new: bool,
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
     let mut ids: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
-    for mutation in mutations {
+    let new = if trusts_new { created_once(mutations) } else { HashSet::new() };
+    loaded.trusts_new = !new.is_empty();
+    for mutation in mutations.iter().filter(|mutation| !new.contains(&(mutation.kind, mutation.row_id))) {
         ids.entry(mutation.kind).or_default().insert(mutation.row_id);
     }
     // Sorted by kind and identifier: two batches never wait for each other in a circle.
@@ -184,6 +192,16 @@ async fn load_rows(
         loaded.rows.extend(found.into_iter().map(|stored| ((kind, stored.row.id), stored)));
     }
     Ok(())
+}
+
+/// Returns the rows that are created, and named by no other mutation: they are inserted if anything comes of it.
+fn created_once(mutations: &[&Mutation]) -> HashSet<Key> {
+    let mut times: HashMap<Key, u32> = HashMap::with_capacity(mutations.len());
+    for mutation in mutations {
+        *times.entry((mutation.kind, mutation.row_id)).or_default() += 1;
+    }
+    let created = mutations.iter().filter(|mutation| mutation.op == Op::Put);
+    created.map(|mutation| (mutation.kind, mutation.row_id)).filter(|key| times[key] == 1).collect()
 }
 
 /// Finds what was deleted of that which mutations change.

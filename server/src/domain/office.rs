@@ -176,6 +176,7 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
         received_at: request.now,
         clock_offset_ms: 0,
         is_strict: true,
+        trusts_new: false,
         mutations: mutations.collect(),
     }
 }

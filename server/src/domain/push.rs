@@ -66,14 +66,15 @@ pub async fn receive(
 ) -> Result<PushResult, StoreError> {
     let mut attempt = 1;
     loop {
-        match try_receive(store, feed, sender, push).await {
+        match try_receive(store, feed, sender, push, attempt).await {
             Err(error) if attempt < ATTEMPTS && is_collision(&error) => attempt += 1,
             other => return other,
         }
     }
 }
 
-/// Two devices may create the same row at once: the one that comes second then finds it and merges.
+/// A row was taken for new and is there, or two devices create it at once: the one that comes second then finds it and
+/// merges.
 fn is_collision(error: &StoreError) -> bool {
     matches!(error, StoreError::Retry(_))
         || matches!(error, StoreError::Constraint { constraint, .. } if constraint.ends_with("_pkey"))
@@ -84,6 +85,7 @@ async fn try_receive(
     feed: &Feed,
     sender: &Sender<'_>,
     push: &Chained,
+    attempt: u32,
 ) -> Result<PushResult, StoreError> {
     let incoming = push.incoming.as_slice();
     let mut tx = store.write_tx().await?;
@@ -105,6 +107,7 @@ async fn try_receive(
         received_at: sender.received_at,
         clock_offset_ms: sender.clock_offset_ms,
         is_strict: false,
+        trusts_new: attempt == 1,
         mutations: Cow::Borrowed(fresh),
     };
     tx.advance_outbox(&sender.outbox, last.0, last.1).await?;

@@ -50,6 +50,9 @@ pub struct Batch<'v> {
     pub clock_offset_ms: i64,
     /// Whether a concurrent edit refuses the mutation instead of being settled by policy.
     pub is_strict: bool,
+    /// Whether rows that the batch creates are taken for new without looking. One that is there after all makes the
+    /// insertion fail, and the batch is tried again with looking.
+    pub trusts_new: bool,
     /// The mutations, in the order of their numbers.
     pub mutations: Cow<'v, [Incoming]>,
 }
@@ -74,8 +77,7 @@ pub struct Written {
 
 /// Applies a batch in an open transaction, which the caller commits.
 pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, StoreError> {
-    let loaded = load::load(tx, batch).await?;
-    let decided = decide::decide(batch, loaded);
+    let decided = decide(tx, batch).await?;
     // The records are made while the database writes the rows.
     let (written, records) =
         tokio::join!(write_rows(tx, batch.outbox.programme, &decided), async { records(batch, &decided) });
@@ -85,6 +87,18 @@ pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, 
     let seq = tx.seal(&batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
     settle_held(tx, &decided.released, seq).await?;
     Ok(Written { seq, is_verbatim: decided.is_verbatim, results: decided.results })
+}
+
+/// Decides the batch. Only an insertion proves that a row is new: when anything becomes of the batch but rows as they
+/// were sent, it is decided again with looking.
+async fn decide(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Decided, StoreError> {
+    let loaded = load::load(tx, batch, batch.trusts_new).await?;
+    let is_sure = !loaded.trusts_new;
+    let decided = decide::decide(batch, loaded);
+    if is_sure || decided.results.iter().all(|result| result.outcome == Outcome::Applied) {
+        return Ok(decided);
+    }
+    Ok(decide::decide(batch, load::load(tx, batch, false).await?))
 }
 
 async fn write_rows(tx: &mut impl WriteTx, programme: Uuid, decided: &Decided) -> Result<(), StoreError> {

@@ -256,6 +256,7 @@ impl Backend {
                 received_at,
                 clock_offset_ms: 0,
                 is_strict: true,
+                trusts_new: false,
                 mutations: vec![incoming].into(),
             };
             let written = write::apply(&mut tx, &batch).await.map_err(|error| error.to_string())?;
