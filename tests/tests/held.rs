@@ -204,6 +204,23 @@ async fn changes_that_waited_for_one_row_do_not_overwrite_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_answers_to_one_question_that_waited_for_the_visit_are_both_kept() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let mut third = Device::enrol(phone.address, ANA).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    for (device, reason) in [(&mut tablet, "de pe tabletă"), (&mut third, "de pe al treilea")] {
+        let no = device.create(&sample::answer(&visit, "G01", reason));
+        assert_eq!(device.sync().await.outcome(no), Outcome::Held);
+    }
+    phone.create(&visit);
+    phone.sync().await;
+    let conflicts = phone.cache.all::<Conflict>();
+    let about = conflicts.iter().find(|conflict| conflict.field == "na_reason").expect("both reasons are kept");
+    let values = [&about.kept_value, &about.other_value].map(|value| value.clone().unwrap());
+    assert!(["tabletă", "treilea"].iter().all(|words| values.concat().contains(words)), "{values:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_older_change_that_waited_does_not_undo_what_its_author_wrote_with_the_row() {
     let (_server, mut phone, _tablet) = started().await;
     let visit = sample::visit(ENTERPRISES[0], ANA);

@@ -207,7 +207,7 @@ fn seen(mutation: &Mutation, history: &History<'_>, position: usize) -> Value {
 }
 
 /// Whether every device gives a row this identifier: it follows from the row's content.
-fn is_anyones(row: Uuid) -> bool {
+pub(super) fn is_anyones(row: Uuid) -> bool {
     row.get_version() == Some(uuid::Version::Sha1)
 }
 

@@ -159,7 +159,8 @@ impl Deeds {
         self.list.get(deed)?.fields.iter().find(|edit| edit.at == at).map(|edit| &edit.value)
     }
 
-    /// Returns the deeds on a field that the author of a deed knew, the deed itself included.
+    /// Returns the deeds on a field that the author of a deed knew, the deed itself included: what was on the screen,
+    /// and what the person had written on the same phone before.
     pub fn known(&self, deed: usize, at: usize) -> BTreeSet<usize> {
         let mut known = BTreeSet::new();
         let mut next = vec![deed];
@@ -167,9 +168,20 @@ impl Deeds {
             if known.insert(deed) {
                 let edits = self.list[deed].fields.iter().filter(|edit| edit.at == at);
                 next.extend(edits.flat_map(|edit| edit.over.iter().chain(&edit.beside)));
+                next.extend(self.own_before(deed, at));
             }
         }
         known
+    }
+
+    /// Returns the deeds on a field that came before another one on the same phone, which still has them.
+    fn own_before(&self, deed: usize, at: usize) -> impl Iterator<Item = usize> {
+        let of = &self.list[deed];
+        let is_own = move |other: &usize| {
+            let other = &self.list[*other];
+            other.place == of.place && of.place != Place::Office && !other.may_be_lost
+        };
+        self.writers(of.kind, of.row, at).iter().copied().filter(move |other| *other < deed).filter(is_own)
     }
 
     /// Notes that a phone went back to an older state: what was done there after `since` may be gone.

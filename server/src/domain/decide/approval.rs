@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Decider, HeldOutcome, Source, Verdict};
 use crate::domain::load::Judged;
+use crate::domain::merge;
 use crate::domain::traces;
 use crate::domain::viewer::Viewer;
 use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
@@ -68,7 +69,12 @@ impl<'b> Decider<'b> {
 
     /// Notes a change, as the log will: who comes next has not seen it.
     fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, device: Uuid) {
-        if mutation.op != Op::Patch {
+        let may_meet = match mutation.op {
+            Op::Patch => true,
+            Op::Put => merge::is_anyones(mutation.row_id),
+            Op::Delete => false,
+        };
+        if !may_meet {
             return;
         }
         let old = mutation.patch.iter().filter_map(|(at, _)| {
