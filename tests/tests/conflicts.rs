@@ -46,6 +46,10 @@ fn cancelled(action: &FollowUpAction) -> FollowUpAction {
     FollowUpAction { status: ActionStatus::Cancelled, cancel_reason, ..postponed(action) }
 }
 
+fn with_text(action: &FollowUpAction, text: &str) -> FollowUpAction {
+    FollowUpAction { text: text.to_owned(), ..action.clone() }
+}
+
 impl Both {
     /// Records both edits offline, sends them in this order and lets everyone sync.
     async fn edit(&mut self, coordinator_first: bool, theirs: FollowUpAction) -> [Outcome; 2] {
@@ -194,7 +198,6 @@ async fn the_same_document_twice_is_no_conflict_however_the_database_writes_it()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_is_settled_by_who_sets_the_field_again_having_seen_it() {
     let mut both = started().await;
-    let with_text = |action: &FollowUpAction, text: &str| FollowUpAction { text: text.to_owned(), ..action.clone() };
     both.mentor.change(&both.action, &with_text(&both.action, "al Anei"), both.seq);
     both.edit(true, with_text(&both.action, "al Carmenei")).await;
     let states = |both: &Both| both.conflicts("text").iter().map(|conflict| conflict.state).collect::<Vec<_>>();
@@ -265,4 +268,35 @@ async fn what_one_push_changes_and_voids_comes_back_changed() {
     both.mentor.sync().await;
     assert_eq!(both.shown(), FollowUpAction { due_on: day("2024-06-01"), ..done(&both.action) });
     assert_eq!(both.conflicts("voided").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_voids_a_row_without_knowing_of_an_edit_that_is_not_shown_leaves_it() {
+    for mentor_first in [true, false] {
+        let mut both = started().await;
+        both.mentor.change(&both.action, &with_text(&both.action, "al Anei"), both.seq);
+        both.coordinator.change(&both.action, &with_text(&both.action, "al lui Carmen"), both.seq);
+        if mentor_first {
+            both.mentor.sync().await;
+        }
+        both.coordinator.sync().await;
+        both.mentor.sync().await;
+        let is_mentors = both.mentor.cache.get::<FollowUpAction>(both.action.id).unwrap().text == "al Anei";
+        let winner = if is_mentors { &mut both.mentor } else { &mut both.coordinator };
+        let draft = winner.draft(Op::Delete, EntityKind::FollowUpAction, both.action.id.0, Vec::new());
+        let no = winner.record(Mutation { base_seq: both.seq, ..draft });
+        assert_eq!(winner.sync().await.outcome(no), Outcome::Conflict);
+        both.mentor.sync().await;
+        both.coordinator.sync().await;
+        both.shown();
+        let [voided, text] = ["voided", "text"].map(|field| both.conflicts(field).remove(0));
+        assert_eq!((voided.kept_by, text.state), (text.other_by, ConflictState::Open), "mentor first: {mentor_first}");
+        // Having seen both, one may void it, and nothing is left to decide.
+        let draft = both.mentor.draft(Op::Delete, EntityKind::FollowUpAction, both.action.id.0, Vec::new());
+        let no = both.mentor.record(Mutation { base_seq: both.seen(), ..draft });
+        assert_eq!(both.mentor.sync().await.outcome(no), Outcome::Applied);
+        both.coordinator.sync().await;
+        let states = ["voided", "text"].map(|field| both.conflicts(field).remove(0).state);
+        assert_eq!(states, [ConflictState::Resolved; 2]);
+    }
 }

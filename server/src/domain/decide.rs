@@ -329,9 +329,11 @@ impl Decider<'_> {
         let about = self.loaded.conflicts.get(&(mutation.kind, mutation.row_id)).cloned().unwrap_or_default();
         for id in about {
             let slot = self.slot((EntityKind::Conflict, id));
+            // Nobody has seen what this batch finds.
+            let seq = if slot.seq == 0 { u64::MAX } else { slot.seq };
             let settled = slot
                 .now
-                .and_then(|conflict| traces::settled_conflict(&conflict, slot.seq, mutation, self.batch.received_at));
+                .and_then(|conflict| traces::settled_conflict(&conflict, seq, mutation, self.batch.received_at));
             if let Some(settled) = settled {
                 // The author's device does not show it so.
                 self.is_verbatim = false;

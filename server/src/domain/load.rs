@@ -38,7 +38,7 @@ pub(super) struct Loaded {
     pub forks: Vec<Fork>,
     /// Rows that mutations change and that were deleted, as they were.
     pub graves: HashMap<Key, Grave>,
-    /// The open conflicts about rows that mutations name. They are among the rows.
+    /// The open conflicts about rows that mutations name. They are among the rows, or come from this batch.
     pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
     pub released: Vec<(HeldMutation, Mutation)>,

@@ -17,6 +17,9 @@ use uuid::Uuid;
 
 use crate::store::mutations::FieldChange;
 
+/// The number of a change that the same batch has made.
+pub(super) const HERE: u64 = u64::MAX;
+
 /// Two edits of one field, or of fields that belong together, that did not know of each other.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Clash {
@@ -147,12 +150,16 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     let is_seen = |change: &FieldChange| is_lost && change.old.is_empty() && !is_anyones(mutation.row_id);
     let is_new = |change: &&FieldChange| is_met(change) && !is_seen(change);
     let last = history.changes.iter().rev().find(is_new);
-    if last.is_some_and(|last| is_own(last, mutation, history.device)) {
+    let is_stored = |at: &usize| history.stored.is_some_and(|row| row.values[*at] == history.current.values[*at]);
+    // The batch itself was the last to change them, after it had met what happened since. Held work that is released
+    // is not its own: there, the changes name who made them.
+    let is_told = last.is_some_and(|last| last.seq == HERE);
+    let is_changed_here = history.stored.is_some() && !is_told && !group.iter().all(is_stored);
+    if is_changed_here || last.is_some_and(|last| is_own(last, mutation, history.device)) {
         return None;
     }
     // What was seen in a history that was left is not here. Only the creation of the row or a change of the sender's
     // own, brought back before, tells that nobody else's value stands in its place.
-    let is_stored = |at: &usize| history.stored.is_some_and(|row| row.values[*at] == history.current.values[*at]);
     let patched = || group.iter().filter(|at| is_patched(at));
     let is_unknown = last.is_none() && is_lost && patched().all(is_stored) && !history.changes.iter().any(is_met);
     if last.is_none() && !is_unknown {
@@ -303,6 +310,16 @@ mod tests {
             let found = found(&mutation(&[("text", value)], base), &server, &[change], MINE);
             assert_eq!(found.len(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_same_batch_changed_before_is_no_concurrent_edit() {
+        let stored = current(&[("status", text("DONE")), ("status_note", text("before"))]);
+        let here = current(&[("status", text("before")), ("status_note", text("nota mea"))]);
+        let done = mutation(&[("status", text("DONE"))], 10);
+        let changes = [change(11, &["status"], THEIRS)];
+        let history = History { current: &here, changes: &changes, device: MINE, forks: &[], stored: Some(&stored) };
+        assert_eq!(clashes(&done, &history), [], "the note of the edit before would be lost");
     }
 
     #[test]

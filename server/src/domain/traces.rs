@@ -114,20 +114,28 @@ pub(super) fn is_open(conflict: &Row) -> bool {
     conflict.get(Conflict::DEF, "state").as_text() == Some(ConflictState::Open.code())
 }
 
+/// Returns whether nobody has settled a conflict about the value of a field.
+pub(super) fn is_about_value(conflict: &Row) -> bool {
+    is_open(conflict) && conflict.get(Conflict::DEF, "field").as_text() != Some(VOIDED)
+}
+
 /// Returns the conflict as settled by a mutation, `None` when the mutation does not settle it: it sets another
-/// field, or its author had not seen the version `seq` of the conflict.
+/// field, or its author had not seen the version `seq` of the conflict. Who voids the row settles all: a conflict that
+/// the author had not seen would have kept it.
 pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, now: Timestamp) -> Option<Trace> {
     if !is_open(conflict) || operation::subject_of(conflict)? != (mutation.kind, mutation.row_id) {
         return None;
     }
     let is_answered = match operation::contested(conflict) {
+        // Without the row there is nothing to choose.
+        Some(_) if mutation.op == Op::Delete => true,
         Some((kind, _, field)) => {
             let position = kind.def().position(field.name)?;
             let sets_field = mutation.patch.iter().any(|(at, _)| *at == position);
             sets_field && mutation.base_of(position) >= seq
         }
-        // About the whole row: who goes on with it, or voids it, has decided.
-        None => mutation.base_seq >= seq,
+        // About the whole row: who voids it agrees with the one who wanted that; who goes on with it has to know.
+        None => mutation.op == Op::Delete || mutation.base_seq >= seq,
     };
     if !is_answered {
         return None;

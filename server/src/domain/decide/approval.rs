@@ -83,7 +83,7 @@ impl<'b> Decider<'b> {
         });
         let change = FieldChange {
             row_id: mutation.row_id,
-            seq: u64::MAX,
+            seq: merge::HERE,
             old: old.collect(),
             device: (!device.is_nil()).then_some(device),
             actor: Some(mutation.author.0),

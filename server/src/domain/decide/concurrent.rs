@@ -2,7 +2,7 @@
 //! one in a conflict row.
 
 use sync_protocol::cursor;
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{Conflict, Entity as _, EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
@@ -43,8 +43,9 @@ impl Decider<'_> {
         let changes = self.loaded.changes.get(&key).map_or(&[][..], Vec::as_slice);
         let is_unseen =
             |change: &&FieldChange| change.seq > mutation.base_seq && !merge::is_own(change, mutation, source.device);
-        if let Some(change) = changes.iter().rev().find(is_unseen) {
-            let voided = Voided { kept_by: change.actor.map(UserId), voided_by: Some(mutation.author) };
+        let changed_by = changes.iter().rev().find(is_unseen).map(|change| change.actor.map(UserId));
+        if let Some(kept_by) = changed_by.or_else(|| self.unseen_conflict(mutation)) {
+            let voided = Voided { kept_by, voided_by: Some(mutation.author) };
             if source.is_strict {
                 return Verdict::Rejected { code: "CONFLICT", violation: None };
             }
@@ -58,6 +59,15 @@ impl Decider<'_> {
         self.put(key, slot, None);
         self.settle_conflicts(mutation);
         Verdict::Applied
+    }
+
+    /// Returns who lost a conflict about the row that the sender has not seen: that edit changed nothing, and would be
+    /// lost with the row.
+    fn unseen_conflict(&self, mutation: &Mutation) -> Option<Option<UserId>> {
+        let about = self.loaded.conflicts.get(&(mutation.kind, mutation.row_id))?;
+        let slots = about.iter().map(|id| self.slot((EntityKind::Conflict, *id)));
+        let mut unseen = slots.filter(|slot| slot.seq > mutation.base_seq).filter_map(|slot| slot.now);
+        unseen.find(traces::is_about_value).map(|conflict| Conflict::from_row(&conflict).ok().and_then(|c| c.other_by))
     }
 
     /// Returns the row with the mutation, or the rule that refuses it.
@@ -164,8 +174,9 @@ impl Decider<'_> {
         let mut rows: Vec<_> =
             fields.map(|(clash, field)| traces::conflict(mutation, clash, field, scope, outbox, now)).collect();
         rows.extend(voided.map(|voided| traces::voided_conflict(mutation, voided, scope, outbox, now)));
-        for row in rows {
-            self.replace(EntityKind::Conflict, row);
+        for trace in rows {
+            self.loaded.conflicts.entry((mutation.kind, mutation.row_id)).or_default().push(trace.row.id);
+            self.replace(EntityKind::Conflict, trace);
         }
     }
 }
