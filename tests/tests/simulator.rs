@@ -45,11 +45,11 @@ fn a_seed_gives_the_same_history_again() {
 /// A seed that finds each planted mistake; `simulate --bug` plants any of them.
 const FOUND_BY: [(Bug, u64); 12] = [
     (Bug::PlainSequence, 4),
-    (Bug::AckBeforeCommit, 202),
+    (Bug::AckBeforeCommit, 212),
     (Bug::PageWithoutCursor, 10),
     (Bug::DropOnReject, 5),
     (Bug::LastWriterByClock, 1),
-    (Bug::RetryWithoutDedupe, 1),
+    (Bug::RetryWithoutDedupe, 5),
     (Bug::MissingLeave, 20),
     (Bug::StuckBackoff, 8),
     (Bug::OutboxNotSynced, 2),
