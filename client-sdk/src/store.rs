@@ -33,6 +33,7 @@ mod renumber;
 mod repair;
 mod salvage;
 mod scopes;
+mod seek;
 mod session;
 mod tables;
 mod value;

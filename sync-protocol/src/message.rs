@@ -46,6 +46,12 @@ macro_rules! messages {
 }
 
 messages! {
+    // About the phone itself.
+    OutboxCopied = "OUTBOX_COPIED" {
+        "Datele acestui telefon au fost copiate pe alt telefon sau restaurate dintr-o copie. Nu s-a pierdut nimic; de acum lucrați pe un singur telefon și verificați ultimele înregistrări."
+        "The data of this phone were copied to another one, or restored from a backup. Nothing was lost; from now on work on one phone only, and check your latest records."
+        "I dati di questo telefono sono stati copiati su un altro o ripristinati da una copia. Non si è perso nulla; d'ora in poi usi un solo telefono e controlli le ultime registrazioni."
+    }
     // One field against the field table.
     WrongType = "WRONG_TYPE" {
         "Câmpul „{field}” are o valoare de alt tip. Introduceți din nou valoarea."

@@ -13,6 +13,7 @@
 //! - [`FaultDisk`]: a disk beneath the SDK's files that fails on demand.
 //! - [`storage`]: histories of a phone's files under fire.
 //! - [`crash_points`]: where a push can be stopped.
+//! - [`site`]: a server that is backed up and restored.
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod crash_points;
@@ -22,6 +23,7 @@ pub mod phone;
 pub mod programme;
 pub mod sample;
 pub mod simulator;
+pub mod site;
 pub mod state;
 pub mod storage;
 pub mod vfs;

@@ -1,29 +1,17 @@
 //! A phone that was copied: both go on, nothing is lost, nothing comes twice, and nothing old stands over what is new.
 
-use client_sdk::api::visits::NewFinding;
-use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
-use sync_protocol::id::VisitId;
+use std::collections::BTreeSet;
+
 use tests::phone::assert_equal;
-use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
+use tests::programme::{self, ANA, PROGRAMME};
+use tests::site::{Site, find, phone_of, start_visit};
 use tests::{Phone, TestServer, state};
 
 async fn started() -> (TestServer, Phone) {
     let server = TestServer::new().await;
     programme::load(&server.app).await;
-    let phone = Phone::new(server.address);
-    phone.enrol(&email(ANA), PASSWORD).await;
-    phone.sync().await;
+    let phone = phone_of(&server, ANA).await;
     (server, phone)
-}
-
-fn start_visit(phone: &Phone) -> VisitId {
-    phone.visits().start(ENTERPRISES[0], VisitKind::Routine, VisitMode::OnSite).unwrap().id
-}
-
-fn find(phone: &Phone, visit: VisitId, text: &str) {
-    let text = text.to_owned();
-    let new = NewFinding { area: FindingArea::Jobs, severity: Severity::Minor, text, rule_ref: None };
-    phone.visits().add_finding(visit, new).unwrap();
 }
 
 /// Syncs both until they know of each other, and checks that they are equal to the server.
@@ -46,7 +34,7 @@ async fn findings(server: &TestServer) -> Vec<String> {
 async fn copies_with_pending_work_send_it_once_whoever_comes_first() {
     for copy_comes_first in [false, true] {
         let (server, mut phone) = started().await;
-        let visit = start_visit(&phone);
+        let visit = start_visit(&phone, 0);
         find(&phone, visit, "a: înainte de copie");
         let copy = phone.copy();
         find(&phone, visit, "b: pe telefon");
@@ -67,7 +55,7 @@ async fn copies_with_pending_work_send_it_once_whoever_comes_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_restored_from_an_old_copy_gets_back_what_it_had_sent() {
     let (server, mut phone) = started().await;
-    let visit = start_visit(&phone);
+    let visit = start_visit(&phone, 0);
     phone.sync().await;
     let restored = phone.copy();
     find(&phone, visit, "trimisă după copie");
@@ -81,4 +69,45 @@ async fn a_phone_restored_from_an_old_copy_gets_back_what_it_had_sent() {
     restored.sync().await;
     assert_eq!(findings(&server).await, ["după restaurare", "trimisă după copie"]);
     assert_equal(&restored.rows(), &state::rows_for_mentor(&server.app.office, PROGRAMME, ANA.0).await);
+}
+
+/// The backup has less than either phone: the numbers that the server lost are those that the copy uses for its own
+/// work. Whoever comes second had them acknowledged, for something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_takes_the_lost_numbers_of_a_restored_server_is_noticed_and_nothing_is_lost() {
+    for (lost, of_copy, waiting) in [(2, 1, 0), (2, 2, 0), (2, 3, 0), (2, 2, 1), (2, 5, 2), (40, 40, 1)] {
+        let site = Site::new().await;
+        let mut phone = phone_of(&site.server, ANA).await;
+        let visit = start_visit(&phone, 0);
+        find(&phone, visit, "în copia de siguranță");
+        phone.sync().await;
+        site.note().await;
+        let (site, backup) = site.back_up().await;
+        phone.move_to(site.server.address);
+        let mut copy = phone.copy();
+        (0..lost).for_each(|n| find(&phone, visit, &format!("confirmată, apoi pierdută {n}")));
+        phone.sync().await;
+        site.note().await;
+        let (site, found) = site.restore(backup).await;
+        assert_eq!(found.len(), 1);
+        [&mut phone, &mut copy].into_iter().for_each(|phone| phone.move_to(site.server.address));
+        (0..of_copy).for_each(|n| find(&copy, visit, &format!("de pe copie {n}")));
+        copy.sync().await;
+        assert_eq!(copy.status().unwrap().sync.copied_at, None, "the first to come is the one that goes on");
+        (0..waiting).for_each(|n| find(&phone, visit, &format!("încă netrimisă {n}")));
+        settle(&site.server, [&phone, &copy]).await;
+        let new = findings(&site.server).await.into_iter().filter(|text| !text.starts_with("veche"));
+        let new: BTreeSet<String> = new.collect();
+        let acknowledged = (0..lost).map(|n| format!("confirmată, apoi pierdută {n}"));
+        let copied = (0..of_copy).map(|n| format!("de pe copie {n}"));
+        let unsent = (0..waiting).map(|n| format!("încă netrimisă {n}"));
+        let mut expected: BTreeSet<String> = acknowledged.chain(copied).chain(unsent).collect();
+        expected.insert("în copia de siguranță".to_owned());
+        assert_eq!(new, expected, "{lost} lost, {of_copy} of the copy, {waiting} waiting");
+        let sent = state::number(&site.server.app.office, "SELECT count(*) FROM mutation").await;
+        let office = "SELECT count(*) FROM mutation WHERE device_id = '00000000-0000-0000-0000-000000000000'";
+        let of_phones = sent - state::number(&site.server.app.office, office).await;
+        assert_eq!(of_phones, 2 + lost + of_copy + waiting, "each once");
+        assert!(phone.status().unwrap().sync.copied_at.is_some(), "the person is told");
+    }
 }

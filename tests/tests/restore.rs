@@ -4,62 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use client_sdk::api::visits::NewFinding;
 use server::config::Config;
-use server::restore::{JUMP, MarkKeeper, Restored};
+use server::restore::{JUMP, MarkKeeper};
 use server::store::Db;
 use server::world::SystemWorld;
-use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
 use sync_protocol::entity::{EntityKind, Finding};
-use sync_protocol::id::VisitId;
 use sync_protocol::wire::{History, Outcome};
-use tests::phone::assert_equal;
-use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, RADU, email};
-use tests::{Device, Phone, ServerProcess, TestDb, TestServer, sample, state};
-
-/// The folder of the marks, which no restore reaches, and the server on a database.
-struct Site {
-    folder: tempfile::TempDir,
-    server: TestServer,
-}
-
-impl Site {
-    async fn new() -> Self {
-        let server = TestServer::new().await;
-        programme::load(&server.app).await;
-        let visit = sample::visit(ENTERPRISES[0], ANA);
-        programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
-        let findings: Vec<Finding> = (0..200).map(|n| sample::finding(&visit, &format!("veche {n}"))).collect();
-        programme::import(&server.app.office, &findings).await;
-        Self { folder: tempfile::tempdir().unwrap(), server }
-    }
-
-    fn marks(&self) -> MarkKeeper {
-        MarkKeeper::open(&self.server.app, &self.folder.path().join("marks.json")).unwrap()
-    }
-
-    /// Notes where every programme is.
-    async fn note(&self) {
-        assert_eq!(self.marks().check().await.unwrap(), []);
-    }
-
-    /// Stops the server, copies its database and starts it again.
-    async fn back_up(self) -> (Self, Arc<TestDb>) {
-        let (folder, db) = (self.folder, self.server.db.clone());
-        drop(self.server);
-        let backup = Arc::new(db.copy().await);
-        (Self { folder, server: TestServer::on(db, Config::default(), Arc::new(SystemWorld)) }, backup)
-    }
-
-    /// Starts the server on a restored database. Returns what the start found.
-    async fn restore(self, backup: Arc<TestDb>) -> (Self, Vec<Restored>) {
-        let folder = self.folder;
-        drop(self.server);
-        let site = Self { folder, server: TestServer::on(backup, Config::default(), Arc::new(SystemWorld)) };
-        let found = site.marks().check().await.unwrap();
-        (site, found)
-    }
-}
+use tests::programme::{ANA, PROGRAMME, RADU};
+use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
+use tests::{Device, ServerProcess, TestServer, state};
 
 /// Every mutation of a device that the server keeps, by outbox and number, with its hash.
 async fn mutations(db: &Db) -> BTreeMap<String, String> {
@@ -70,32 +23,11 @@ async fn mutations(db: &Db) -> BTreeMap<String, String> {
     pairs.map(|(key, hash)| (key.to_owned(), hash.to_owned())).collect()
 }
 
-async fn phone_of(site: &Site, user: sync_protocol::id::UserId) -> Phone {
-    let phone = Phone::new(site.server.address);
-    phone.enrol(&email(user), PASSWORD).await;
-    phone.sync().await;
-    phone
-}
-
-async fn assert_equal_sides(site: &Site, phone: &Phone, user: sync_protocol::id::UserId) {
-    assert_equal(&phone.rows(), &state::rows_for_mentor(&site.server.app.office, PROGRAMME, user.0).await);
-}
-
-fn start_visit(phone: &Phone, enterprise: usize) -> VisitId {
-    phone.visits().start(ENTERPRISES[enterprise], VisitKind::Routine, VisitMode::OnSite).unwrap().id
-}
-
-fn find(phone: &Phone, visit: VisitId, text: &str) {
-    let text = text.to_owned();
-    let new = NewFinding { area: FindingArea::Jobs, severity: Severity::Minor, text, rule_ref: None };
-    phone.visits().add_finding(visit, new).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn phones_bring_back_what_a_restored_server_lost_once_and_in_order() {
     let site = Site::new().await;
     let (mut ana, mut second, mut radu) =
-        (phone_of(&site, ANA).await, phone_of(&site, ANA).await, phone_of(&site, RADU).await);
+        (phone_of(&site.server, ANA).await, phone_of(&site.server, ANA).await, phone_of(&site.server, RADU).await);
     let before = start_visit(&ana, 0);
     ana.sync().await;
     second.sync().await;
@@ -147,7 +79,7 @@ async fn phones_bring_back_what_a_restored_server_lost_once_and_in_order() {
     assert_eq!(now.len(), acknowledged.len() + 1, "one was new, and nothing came twice");
     for (phone, user) in [(&ana, ANA), (&second, ANA), (&radu, RADU)] {
         phone.sync().await;
-        assert_equal_sides(&site, phone, user).await;
+        assert_equal_sides(&site.server, phone, user).await;
         phone.store().verify_soon().unwrap();
         assert_eq!(phone.sync().await.verified.map(|verified| verified.differing), Some(0));
     }
@@ -236,7 +168,7 @@ async fn what_was_seen_in_a_lost_history_counts_as_concurrent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_a_lost_row_meets_what_came_back_with_it() {
     let site = Site::new().await;
-    let (mut ana, mut second) = (phone_of(&site, ANA).await, phone_of(&site, ANA).await);
+    let (mut ana, mut second) = (phone_of(&site.server, ANA).await, phone_of(&site.server, ANA).await);
     site.note().await;
     let (site, backup) = site.back_up().await;
     [&mut ana, &mut second].into_iter().for_each(|phone| phone.move_to(site.server.address));
@@ -275,7 +207,7 @@ async fn a_database_that_only_went_on_keeps_its_history_and_damaged_marks_are_re
     let found = site.marks().check().await.unwrap();
     assert_eq!(found.len(), 1, "the chain at the mark differs");
     assert!(found[0].common_seq > 0 && found[0].common_seq < found[0].resumed_seq - JUMP, "{found:?}");
-    let marks: &Path = &site.folder.path().join("marks.json");
+    let marks: &Path = &site.marks_path();
     std::fs::write(marks, b"not json").unwrap();
     let refused = MarkKeeper::open(&site.server.app, marks).err().unwrap().to_string();
     assert!(refused.contains("marks.json") && refused.contains("new-epoch"), "{refused}");
@@ -284,24 +216,23 @@ async fn a_database_that_only_went_on_keeps_its_history_and_damaged_marks_are_re
 #[tokio::test(flavor = "multi_thread")]
 async fn without_marks_an_operator_says_that_the_database_was_restored() {
     let site = Site::new().await;
-    let mut ana = phone_of(&site, ANA).await;
+    let mut ana = phone_of(&site.server, ANA).await;
     let (site, backup) = site.back_up().await;
     ana.move_to(site.server.address);
     let lost = start_visit(&ana, 0);
     ana.sync().await;
     let acknowledged = mutations(&site.server.app.sync).await;
-    drop(site.server);
     let mut command = ServerProcess::command(&["new-epoch"]);
     command.env("DATABASE_URL", &backup.url);
     let ended = tokio::task::spawn_blocking(move || ServerProcess::run(&mut command)).await.unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains(&PROGRAMME.to_string()), "{}", ended.stdout);
     let server = TestServer::on(backup, Config::default(), Arc::new(SystemWorld));
-    let site = Site { folder: site.folder, server };
+    let site = site.with(server);
     ana.move_to(site.server.address);
     ana.sync().await;
     assert_eq!(mutations(&site.server.app.sync).await, acknowledged);
     let visits = format!("SELECT count(*) FROM visit WHERE id = '{lost}'");
     assert_eq!(state::number(&site.server.app.office, &visits).await, 1);
-    assert_equal_sides(&site, &ana, ANA).await;
+    assert_equal_sides(&site.server, &ana, ANA).await;
 }

@@ -41,10 +41,15 @@ impl Store {
 impl Inner {
     fn take_answer(&mut self, result: &PushResult) -> Result<Answered> {
         let upto = self.outbox.offset + result.upto_no;
-        if upto <= self.outbox.acked {
-            return Ok(Answered::default());
+        let is_ours = self.outbox.hash_at(upto)? == Some(result.upto_hash);
+        if is_ours {
+            self.outbox.share(upto, result.demand);
         }
-        if self.outbox.hash_at(upto)? != Some(result.upto_hash) {
+        let is_outrun = self.outbox.is_outrun();
+        if upto <= self.outbox.acked {
+            return Ok(Answered { is_foreign: is_outrun, ..Answered::default() });
+        }
+        if !is_ours {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
         let from = self.outbox.acked;
@@ -59,7 +64,7 @@ impl Inner {
         self.drop_settled_scopes()?;
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
-        Ok(Answered { pushed: upto - from, ..told.answered })
+        Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered })
     }
 }
 

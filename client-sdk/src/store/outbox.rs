@@ -15,6 +15,7 @@ use super::answers::{self, Stretches};
 use super::change::{Answer, Change, ChangeState};
 use super::file::DbFile;
 use super::mark::{Mark, Reached};
+use super::seek::Seek;
 use super::{meta, value};
 use crate::error::{Doing as _, Error, Result};
 use crate::world::World;
@@ -73,6 +74,8 @@ pub(super) struct Outbox {
     pub(super) acked: u64,
     /// What it said of those changes that do not say it themselves.
     pub(super) stretches: Stretches,
+    /// Set while it is looked for where the server's changes and these part.
+    pub(super) seek: Option<Seek>,
     /// Where it is noted how far this has come; `None` while the file is not in its place.
     pub(super) mark: Option<Mark>,
 }
@@ -100,8 +103,8 @@ impl Outbox {
         let acked = acked(&conn)?;
         let stretches = Stretches::load(&conn)?;
         let account = stored_account(&conn)?;
-        let (last, mark) = (last.max(offset), None);
-        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, mark })
+        let (last, seek, mark) = (last.max(offset), None, None);
+        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, seek, mark })
     }
 
     /// Closes the file without moving anything into it.
@@ -256,6 +259,17 @@ impl Outbox {
         }
         let mut statement =
             self.conn.prepare_cached("SELECT hash FROM change WHERE position = ?1").doing("read the outbox")?;
+        let hash = statement.query_row([position as i64], |row| hash_of(row.get_ref(0)?));
+        hash.optional().doing("read the outbox")
+    }
+
+    /// Returns the chain before a position, which the change there knows when the one before it is no longer kept.
+    pub(super) fn hash_before(&self, position: u64) -> Result<Option<ChainHash>> {
+        if let Some(hash) = self.hash_at(position - 1)? {
+            return Ok(Some(hash));
+        }
+        let mut statement =
+            self.conn.prepare_cached("SELECT prev_hash FROM change WHERE position = ?1").doing("read the outbox")?;
         let hash = statement.query_row([position as i64], |row| hash_of(row.get_ref(0)?));
         hash.optional().doing("read the outbox")
     }

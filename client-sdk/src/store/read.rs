@@ -51,6 +51,9 @@ pub struct SyncStatus {
     pub last_complete_at: Option<Timestamp>,
     /// What was ever saved from damage on this device, and what could not be. The office sees it too.
     pub salvaged: Salvaged,
+    /// When it was last noticed that the files are a copy of another phone's, were copied to one, or were restored from
+    /// a backup. Tell the person: [`MessageKey::OutboxCopied`](sync_protocol::message::MessageKey::OutboxCopied).
+    pub copied_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -116,6 +119,7 @@ impl Store {
                 oldest_pending_at: inner.outbox.oldest_pending_ms()?.map(Timestamp),
                 last_complete_at: meta::get::<i64>(&inner.cache.conn, "complete_ms")?.map(Timestamp),
                 salvaged: inner.outbox.salvaged()?,
+                copied_at: meta::get::<i64>(&inner.outbox.conn, "copied_ms")?.map(Timestamp),
             })
         })
     }

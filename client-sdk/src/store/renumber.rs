@@ -7,43 +7,66 @@ use super::answers::{self, Stretches};
 use super::mark::Mark;
 use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
-use super::{Store, meta};
+use super::seek::Found;
+use super::{Inner, Store, meta};
 use crate::error::{Doing as _, Result};
 
 impl Store {
     /// Makes everything from a number on pending again, because the server lost it.
     pub fn rewind(&self, from_no: u64) -> Result<()> {
+        if self.lock().outbox.seek.is_some() {
+            // What is looked for tells from where on.
+            return self.new_incarnation();
+        }
         let incarnation = self.world().new_id();
         self.drain(|inner| {
             let from = inner.outbox.offset + from_no.max(1);
             if from > inner.outbox.acked {
                 return Ok(());
             }
-            // The cache first: after a crash in between, the answers are taken into it again. It may have dropped the
-            // rows meanwhile, with a scope, so that the changes are laid over it as if it had never seen them.
-            inner.cache.begin()?;
-            inner.cache.forget_after(from - 1);
-            inner.cache.commit()?;
-            inner.outbox.durably(|outbox| outbox.make_pending(from, incarnation))?;
-            inner.outbox.mark.iter().for_each(Mark::sync);
-            inner.overlay = Overlay::load(&inner.outbox)?;
-            inner.repair().map(|_| ())
+            inner.send_again(from, |outbox| outbox.make_pending(from, incarnation))
         })?;
         self.notify_recorded();
         Ok(())
     }
 
-    /// Takes a new incarnation and numbers everything again that the server has not confirmed.
+    /// The server has something else under our numbers: takes a new incarnation, and numbers everything again that
+    /// the server does not have. Where that begins is asked first, if it is not known: then this only prepares it.
     pub fn new_incarnation(&self) -> Result<()> {
-        let incarnation = self.world().new_id();
+        let (incarnation, now) = (self.world().new_id(), self.world().now());
         self.drain(|inner| {
-            inner.outbox.durably(|outbox| {
+            let Found::SameUpto(after) = inner.outbox.step_back()? else { return Ok(()) };
+            let renumber = |outbox: &mut Outbox| {
+                outbox.pend_from(after + 1)?;
                 outbox.incarnation = incarnation;
-                outbox.renumber_pending()
-            })?;
+                outbox.renumber_pending()?;
+                meta::set(&outbox.conn, "copied_ms", now.0)
+            };
+            match after < inner.outbox.acked {
+                true => inner.send_again(after + 1, renumber)?,
+                false => inner.outbox.durably(renumber)?,
+            }
+            inner.outbox.seek = None;
             // The other copy of this outbox may have sent what the server took for ours, and did not send back.
             inner.verify_soon()
-        })
+        })?;
+        self.notify_recorded();
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Makes answered changes pending again.
+    fn send_again(&mut self, from: u64, work: impl FnOnce(&mut Outbox) -> Result<()>) -> Result<()> {
+        // The cache first: after a crash in between, the answers are taken into it again. It may have dropped the
+        // rows meanwhile, with a scope, so that the changes are laid over it as if it had never seen them.
+        self.cache.begin()?;
+        self.cache.forget_after(from - 1);
+        self.cache.commit()?;
+        self.outbox.durably(work)?;
+        self.outbox.mark.iter().for_each(Mark::sync);
+        self.overlay = Overlay::load(&self.outbox)?;
+        self.repair().map(|_| ())
     }
 }
 
@@ -51,13 +74,7 @@ impl Outbox {
     /// Makes everything from a position on pending. When the changes before it are no longer kept, the chain
     /// cannot be shown to the server, and what is kept goes under a new incarnation.
     fn make_pending(&mut self, from: u64, incarnation: Uuid) -> Result<()> {
-        const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
-        let first = self.first_kept()?.map_or(from, |kept| kept.max(from));
-        self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
-        answers::forget_from(&self.conn, first)?;
-        self.stretches = Stretches::load(&self.conn)?;
-        self.acked = first - 1;
-        answers::set_acked(&self.conn, self.acked)?;
+        self.pend_from(from)?;
         if self.hash_at(self.acked)?.is_none() {
             self.incarnation = incarnation;
             self.renumber_pending()?;
@@ -65,7 +82,21 @@ impl Outbox {
         Ok(())
     }
 
-    fn first_kept(&self) -> Result<Option<u64>> {
+    /// Makes what is kept from a position on pending, if it is not.
+    fn pend_from(&mut self, from: u64) -> Result<()> {
+        const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
+        if from > self.acked {
+            return Ok(());
+        }
+        let first = self.first_kept()?.map_or(from, |kept| kept.max(from));
+        self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
+        answers::forget_from(&self.conn, first)?;
+        self.stretches = Stretches::load(&self.conn)?;
+        self.acked = first - 1;
+        answers::set_acked(&self.conn, self.acked)
+    }
+
+    pub(super) fn first_kept(&self) -> Result<Option<u64>> {
         let first = self.conn.query_row("SELECT min(position) FROM change", [], |row| row.get::<_, Option<i64>>(0));
         Ok(first.doing("read the outbox")?.map(|position| position as u64))
     }

@@ -34,6 +34,10 @@ pub struct SyncView {
     pub last_no: u64,
     /// The number up to which the server has everything.
     pub acked_no: u64,
+    /// The chain at that number.
+    pub acked_hash: ChainHash,
+    /// Whether it is being looked for where the server's changes and ours part: then answered ones are sent again.
+    pub is_seeking: bool,
     /// The cursor.
     pub cursor: Cursor,
     /// Whether there are tokens.
@@ -66,6 +70,8 @@ impl Store {
             Ok(SyncView {
                 last_no: inner.outbox.number(inner.outbox.last),
                 acked_no: inner.outbox.number(inner.outbox.acked),
+                acked_hash: inner.outbox.hash_at(inner.outbox.acked)?.unwrap_or_default(),
+                is_seeking: inner.outbox.seek.is_some(),
                 cursor: inner.cursor()?,
                 is_signed_in,
                 is_repairing: inner.is_repairing()?,
@@ -102,19 +108,22 @@ impl Store {
     /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes or 4 MiB in all.
     /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
-        let inner = self.lock();
-        pushes_after(&inner.outbox, inner.outbox.acked, &Share { mutations: REQUEST_MUTATIONS, bytes: REQUEST_BYTES })
+        let mut inner = self.lock();
+        inner.outbox.asks();
+        let share = Share { mutations: REQUEST_MUTATIONS, bytes: REQUEST_BYTES };
+        pushes_after(&inner.outbox, inner.outbox.push_after(), &share)
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
     /// ones when they still are what comes next. Without them it is one frame, so that the server begins while the
     /// device prepares the rest.
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
-        let inner = self.lock();
-        let outbox = &inner.outbox;
+        let mut inner = self.lock();
+        inner.outbox.asks();
+        let (outbox, after) = (&inner.outbox, inner.outbox.push_after());
         match ready {
-            Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, outbox.acked) => Ok(ready),
-            _ => PushBytes::after(outbox, outbox.acked, &Share { mutations: PUSH_MUTATIONS, bytes: budget_bytes }),
+            Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, after) => Ok(ready),
+            _ => PushBytes::after(outbox, after, &Share { mutations: PUSH_MUTATIONS, bytes: budget_bytes }),
         }
     }
 
@@ -175,7 +184,7 @@ struct Share {
 }
 
 fn pushes_after(outbox: &Outbox, after: u64, share: &Share) -> Result<Vec<Push>> {
-    let Some(mut prev_hash) = outbox.hash_at(after)? else { return Ok(Vec::new()) };
+    let Some(mut prev_hash) = outbox.hash_before(after + 1)? else { return Ok(Vec::new()) };
     let mut rest = outgoing(outbox, after, share.mutations)?;
     let mut first_no = outbox.number(after) + 1;
     let mut pushes = Vec::new();

@@ -17,7 +17,7 @@ use sync_protocol::patch::empty_row;
 use sync_protocol::rows::{Gone, GoneReason, Rows, VersionedRow};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Checkpoint, Commit, Message, MutationResult, Outcome, PushResult, Scopes};
+use sync_protocol::wire::{Checkpoint, Commit, Demand, Message, MutationResult, Outcome, PushResult, Scopes};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -225,7 +225,7 @@ fn pushes_made_ahead_are_sent_only_while_they_are_what_comes_next() {
     store.apply_result(&answer_upto(&store, 1_000)).unwrap();
     let sent = store.push_bytes(Some(fresh), REQUEST_BYTES).unwrap();
     assert_eq!(numbers(&sent), [(1_001, 1_000), (2_001, 1_000)]);
-    store.new_incarnation().unwrap();
+    part(&store);
     let anew = store.push_bytes(Some(sent), REQUEST_BYTES).unwrap();
     assert_eq!(numbers(&anew), [(1, 1_000)], "the numbers are others now");
 }
@@ -450,6 +450,17 @@ fn another_history_replaces_rows_and_keeps_what_is_pending() {
     assert_eq!(shown(&store, 3).unwrap().0, "mine");
 }
 
+/// A server that has what was acknowledged, and something else after it.
+fn part(store: &Store) {
+    store.new_incarnation().unwrap();
+    let asked = store.pushes().unwrap().remove(0);
+    let (upto_no, upto_hash) = (asked.first_no, asked.prev_hash.then(&asked.mutations[0]));
+    let demand = Some(Demand::NewIncarnation);
+    let refused = PushResult { upto_no, upto_hash, demand, commits: Vec::new(), results: Vec::new() };
+    assert_eq!(store.apply_result(&refused).unwrap().pushed, 0);
+    store.new_incarnation().unwrap();
+}
+
 #[test]
 fn a_new_incarnation_numbers_pending_changes_from_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -460,7 +471,7 @@ fn a_new_incarnation_numbers_pending_changes_from_one() {
     put(&store, finding(2, 9, "b"));
     put(&store, finding(3, 9, "c"));
     let before = store.hello("test", 0).unwrap().incarnation;
-    store.new_incarnation().unwrap();
+    part(&store);
     assert_ne!(store.hello("test", 0).unwrap().incarnation, before);
     let push = &store.pushes().unwrap()[0];
     assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));

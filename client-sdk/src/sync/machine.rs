@@ -81,7 +81,7 @@ impl Machine {
         }
         let push = view.has_pending();
         let wait_ms = if push || !self.is_up_to_date { 0 } else { self.wait_ms };
-        self.phase = Phase::Running(Run { started_ms: view.uptime_ms, pushes: push, wait_ms, ..Run::default() });
+        self.phase = Phase::Running(Run { started_ms: view.uptime_ms, wait_ms, ..Run::default() });
         vec![Command::Request { push, wait_ms }]
     }
 
@@ -166,11 +166,10 @@ impl Machine {
         if view.store.is_another_day(welcome.now.0) {
             commands.push(Command::NoteDay(welcome.now));
         }
-        // With a push, its result says what to do.
-        if !run.pushes && welcome.last_no > view.store.last_no {
-            commands.push(Command::NewIncarnation);
-        } else if !run.pushes && welcome.last_no < view.store.acked_no {
-            commands.push(Command::Rewind(welcome.last_no + 1));
+        // A number alone does not tell: a copy of this phone may have sent as many changes to a restored server.
+        let Welcome { last_no, last_hash, .. } = *welcome;
+        if (last_no, last_hash) != (view.store.acked_no, view.store.acked_hash) {
+            commands.push(Command::Meet { last_no, last_hash });
         }
         commands
     }

@@ -81,6 +81,7 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::Rebase(common) => store.rebase(&common)?,
         Command::Verify(digests) => done.verified = Some(store.apply_digests(&digests)?),
         Command::Compare(listing) => store.apply_listing(&listing)?,
+        Command::Meet { last_no, last_hash } => store.meet(last_no, last_hash)?,
         Command::Rewind(number) => store.rewind(number)?,
         Command::NewIncarnation => store.new_incarnation()?,
         Command::Request { .. }

@@ -342,7 +342,7 @@ impl Phone {
                     self.store()?.discard(change.change_id)?;
                 }
             }
-            (Some(Bug::NoResend), Command::Rewind(_)) => {}
+            (Some(Bug::NoResend), Command::Rewind(_) | Command::Meet { .. }) => {}
             (_, command) => drop(perform(self.store()?, command)?),
         }
         if complete.is_some() {

@@ -40,7 +40,10 @@ enum Reply {
 }
 
 /// Answers a request, given the last change that the server has.
-type Answerer = fn(&Hello, &[Push], u64) -> Vec<u8>;
+type Answerer = fn(&Hello, &[Push], Last) -> Vec<u8>;
+
+/// The number of the last change that the server has, and the chain at it.
+type Last = (u64, ChainHash);
 
 /// A server that follows a script.
 #[derive(Default)]
@@ -48,7 +51,7 @@ struct Script {
     replies: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<(Hello, Vec<Push>)>>,
     refreshes: Mutex<VecDeque<bool>>,
-    last_no: Mutex<u64>,
+    last: Mutex<Last>,
 }
 
 impl Script {
@@ -61,14 +64,17 @@ impl Transport for Script {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response, Failure>> {
         let (hello, pushes) = read_request(&exchange.body);
         let reply = self.replies.lock().pop_front();
-        let last_no = *self.last_no.lock();
-        *self.last_no.lock() += pushes.iter().map(|push| push.mutations.len() as u64).sum::<u64>();
+        let last = *self.last.lock();
+        let mut sent = pushes
+            .iter()
+            .filter_map(|push| Some((push.first_no.checked_sub(1)? + push.mutations.len() as u64, upto_hash(push))));
+        *self.last.lock() = sent.next_back().unwrap_or(last);
         let reply = match reply {
             None => Ok(stream::pending().boxed()),
             Some(Reply::Fails(failure)) => Err(failure),
-            Some(Reply::Sends(answer, chunk)) => Ok(chunks(&answer(&hello, &pushes, last_no), chunk).boxed()),
+            Some(Reply::Sends(answer, chunk)) => Ok(chunks(&answer(&hello, &pushes, last), chunk).boxed()),
             Some(Reply::Hangs(answer)) => {
-                Ok(chunks(&answer(&hello, &pushes, last_no), 1_000).chain(stream::pending()).boxed())
+                Ok(chunks(&answer(&hello, &pushes, last), 1_000).chain(stream::pending()).boxed())
             }
         };
         self.requests.lock().push((hello, pushes));
@@ -101,7 +107,11 @@ fn read_request(body: &[u8]) -> (Hello, Vec<Push>) {
     (hello.unwrap(), pushes)
 }
 
-fn welcome(body: &mut Vec<u8>, last_no: u64) {
+fn upto_hash(push: &Push) -> ChainHash {
+    push.mutations.iter().fold(push.prev_hash, |hash, payload| hash.then(payload))
+}
+
+fn welcome(body: &mut Vec<u8>, (last_no, last_hash): Last) {
     let welcome = Welcome {
         protocol: PROTOCOL,
         now: Timestamp(0),
@@ -111,7 +121,7 @@ fn welcome(body: &mut Vec<u8>, last_no: u64) {
         head: 7,
         history: History::Same,
         last_no,
-        last_hash: ChainHash::START,
+        last_hash,
         common: None,
         durable_seq: None,
     };
@@ -119,12 +129,12 @@ fn welcome(body: &mut Vec<u8>, last_no: u64) {
 }
 
 /// Applies every push as sent, sends three pages for a fresh device, and ends.
-fn serve(hello: &Hello, pushes: &[Push], last_no: u64) -> Vec<u8> {
+fn serve(hello: &Hello, pushes: &[Push], last: Last) -> Vec<u8> {
     let mut body = Vec::new();
-    welcome(&mut body, last_no);
+    welcome(&mut body, last);
     for push in pushes {
         let upto_no = push.first_no + push.mutations.len() as u64 - 1;
-        let upto_hash = push.mutations.iter().fold(push.prev_hash, |hash, payload| hash.then(payload));
+        let upto_hash = upto_hash(push);
         let commits = vec![Commit { first_no: push.first_no, last_no: upto_no, seq: 7, verbatim: true }];
         let result = PushResult { upto_no, upto_hash, demand: None, commits, results: Vec::new() };
         Message::PushResult(result).write(&mut body);
@@ -154,13 +164,13 @@ fn row(page: u64, n: u64) -> VersionedRow {
 }
 
 /// What [`serve`] sends, cut in the middle.
-fn serve_half(hello: &Hello, pushes: &[Push], last_no: u64) -> Vec<u8> {
-    let mut body = serve(hello, pushes, last_no);
+fn serve_half(hello: &Hello, pushes: &[Push], last: Last) -> Vec<u8> {
+    let mut body = serve(hello, pushes, last);
     body.truncate(body.len() * 2 / 3);
     body
 }
 
-fn garbage(_: &Hello, _: &[Push], _: u64) -> Vec<u8> {
+fn garbage(_: &Hello, _: &[Push], _: Last) -> Vec<u8> {
     b"<html><body>Welcome to the hotel</body></html>".to_vec()
 }
 

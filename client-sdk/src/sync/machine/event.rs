@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use sync_protocol::cursor::Cursor;
+use sync_protocol::mutation::ChainHash;
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Digests, Listing, Message, PushResult, Scopes};
 use uuid::Uuid;
@@ -91,9 +92,16 @@ pub enum Command {
     Verify(Digests),
     /// Find out which rows of a listing differ.
     Compare(Listing),
+    /// Compare the outbox with the last change that the server has of it.
+    Meet {
+        /// Its number.
+        last_no: u64,
+        /// The chain at it.
+        last_hash: ChainHash,
+    },
     /// Make everything from this number on pending again.
     Rewind(u64),
-    /// Number what is pending under a new incarnation.
+    /// The server has something else under our numbers: find out from where on, and number that anew.
     NewIncarnation,
     /// Get new tokens.
     RefreshToken,
@@ -125,6 +133,7 @@ impl Command {
                 | Self::Rebase(_)
                 | Self::Verify(_)
                 | Self::Compare(_)
+                | Self::Meet { .. }
                 | Self::Rewind(_)
                 | Self::NewIncarnation
         )
@@ -169,6 +178,6 @@ pub struct StateView {
 
 impl StateView {
     pub(super) fn has_pending(&self) -> bool {
-        self.store.last_no > self.store.acked_no
+        self.store.last_no > self.store.acked_no || self.store.is_seeking
     }
 }

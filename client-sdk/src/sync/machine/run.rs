@@ -13,12 +13,13 @@ const BUSY_MS: u64 = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Run {
     pub(super) started_ms: u64,
-    pub(super) pushes: bool,
     pub(super) wait_ms: u32,
     pub(super) is_welcome: bool,
     pub(super) has_advanced: bool,
     pub(super) is_complete: bool,
     pub(super) retry_after_ms: u64,
+    /// Whether the server demanded something: it took nothing of what came after.
+    pub(super) has_demand: bool,
     pub(super) end: Option<End>,
     pub(super) rows: Vec<Rows>,
     pub(super) gone: Vec<Gone>,
@@ -37,8 +38,12 @@ impl Run {
     }
 
     pub(super) fn answered(&mut self, result: PushResult, view: &StateView) -> Vec<Command> {
-        self.has_advanced |= result.upto_no > view.store.acked_no;
+        if self.has_demand {
+            return Vec::new();
+        }
+        self.has_advanced |= result.upto_no > view.store.acked_no || view.store.is_seeking;
         let demand = result.demand;
+        self.has_demand = demand.is_some();
         let mut commands = vec![Command::ApplyResult(result)];
         match demand {
             Some(Demand::ResendFrom(number)) => {

@@ -13,7 +13,7 @@ const OURS: Cursor = Cursor { epoch: Uuid::from_u128(5), seq: 10, chain: ChainHa
 
 /// A device with changes `acked_no + 1 ..= last_no` pending.
 fn view(acked_no: u64, last_no: u64) -> StateView {
-    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true, is_repairing: false, day_ms: 0 };
+    let store = SyncView { last_no, acked_no, cursor: OURS, is_signed_in: true, ..SyncView::default() };
     StateView { store, random: 499, uptime_ms: 0 }
 }
 
@@ -157,12 +157,13 @@ fn demands_are_obeyed() {
 }
 
 #[test]
-fn a_server_that_went_back_in_time_gets_everything_again() {
+fn a_server_that_has_another_number_is_compared_with_the_outbox() {
+    let meet = |last_no| Command::Meet { last_no, last_hash: ChainHash::START };
     let cases = [
         (History::Other, 7, vec![Command::StartOver]),
-        (History::Other, 3, vec![Command::StartOver, Command::Rewind(4)]),
-        (History::Same, 3, vec![Command::Rewind(4)]),
-        (History::Same, 9, vec![Command::NewIncarnation]),
+        (History::Other, 3, vec![Command::StartOver, meet(3)]),
+        (History::Same, 3, vec![meet(3)]),
+        (History::Same, 9, vec![meet(9)]),
         (History::Same, 7, vec![]),
     ];
     for (history, last_no, expected) in cases {
@@ -170,6 +171,27 @@ fn a_server_that_went_back_in_time_gets_everything_again() {
         machine.handle(Event::Wake, &view(7, 7));
         assert_eq!(machine.handle(welcome(last_no, history), &view(7, 7)), expected);
     }
+}
+
+#[test]
+fn the_same_number_with_another_hash_is_noticed_with_and_without_a_push() {
+    for last_no in [7, 8] {
+        let mut other = view(7, last_no);
+        other.store.acked_hash = ChainHash([1; 16]);
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &other);
+        let meet = Command::Meet { last_no: 7, last_hash: ChainHash::START };
+        assert_eq!(machine.handle(welcome(7, History::Same), &other), [meet]);
+    }
+}
+
+#[test]
+fn what_is_answered_after_a_demand_is_left_alone() {
+    let mut machine = Machine::new(0);
+    machine.handle(Event::Wake, &view(5, 9));
+    let refused = || Event::Frame(Message::PushResult(result(5, Some(Demand::NewIncarnation))));
+    let commands = run(&mut machine, &view(5, 9), vec![welcome(5, History::Same), refused(), refused()]);
+    assert_eq!((commands[1].len(), commands[2].len()), (2, 0));
 }
 
 #[test]

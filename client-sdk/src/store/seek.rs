@@ -1,0 +1,114 @@
+//! Finding where the outbox and what the server has under its numbers part, after one of them was copied or went back.
+//!
+//! Nothing is renumbered on suspicion: what the server has must not be sent again under another number, and what it
+//! has lost must be. So the device sends numbers again that were answered, the newest ones first, until the server
+//! says which of them it has. It takes nothing twice, and answers those that both have.
+
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::wire::Demand;
+
+use super::Store;
+use super::outbox::Outbox;
+use crate::error::Result;
+
+/// How much further each step goes back than the one before.
+const STEP: u64 = 16;
+
+/// A search that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seek {
+    /// What comes after this position is sent again; up to here both are the same once `is_found`.
+    after: u64,
+    /// How many changes the next step goes back.
+    step: u64,
+    /// Whether a request has asked: what the server says before is the answer to something else.
+    is_asked: bool,
+    is_found: bool,
+}
+
+/// What to do about a server that has something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Ask, in the next request.
+    NotYet,
+    /// Both are the same up to this position.
+    SameUpto(u64),
+}
+
+impl Store {
+    /// Compares the outbox with the last change that the server has of it: sends again what it lost, and begins to
+    /// look for where they part when that is another one.
+    pub fn meet(&self, last_no: u64, last_hash: ChainHash) -> Result<()> {
+        let (is_same, acked_no) = {
+            let inner = self.lock();
+            let outbox = &inner.outbox;
+            if outbox.seek.is_some() {
+                // The request asks already; the results of its pushes tell.
+                return Ok(());
+            }
+            let position = outbox.offset + last_no;
+            let own = outbox.hash_at(position)?;
+            // Changes that were deleted since cannot be compared. All that is kept is then sent anew.
+            let is_same = own.map_or(position <= outbox.acked, |own| own == last_hash);
+            (is_same, outbox.number(outbox.acked))
+        };
+        match is_same {
+            true if last_no < acked_no => self.rewind(last_no + 1),
+            true => Ok(()),
+            false => self.new_incarnation(),
+        }
+    }
+}
+
+impl Outbox {
+    /// Returns the position after which the next push begins.
+    pub(super) fn push_after(&self) -> u64 {
+        self.seek.map_or(self.acked, |seek| seek.after)
+    }
+
+    /// Notes that a request asks.
+    pub(super) fn asks(&mut self) {
+        if let Some(seek) = &mut self.seek {
+            seek.is_asked = true;
+        }
+    }
+
+    /// Notes that the server has the same up to a position.
+    pub(super) fn share(&mut self, upto: u64, demand: Option<Demand>) {
+        match &mut self.seek {
+            Some(seek) if seek.is_asked && upto >= seek.after => (seek.after, seek.is_found) = (upto, true),
+            None if demand == Some(Demand::NewIncarnation) => {
+                self.seek = Some(Seek { after: upto, step: 0, is_asked: true, is_found: true });
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns whether the server has everything that is here, and something else beyond it.
+    pub(super) fn is_outrun(&self) -> bool {
+        self.seek.is_some_and(|seek| seek.is_found && seek.after == self.last)
+    }
+
+    /// Takes the next step after the server said that it has something else under our numbers.
+    pub(super) fn step_back(&mut self) -> Result<Found> {
+        let floor = self.floor()?;
+        let seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, is_found: false });
+        if !seek.is_asked {
+            return Ok(Found::NotYet);
+        }
+        if seek.is_found || seek.after <= floor {
+            // Only a push can tell what of the pending changes the server has.
+            let is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
+            self.seek = Some(seek);
+            return Ok(if is_told { Found::SameUpto(seek.after) } else { Found::NotYet });
+        }
+        let after = self.acked.saturating_sub(seek.step).max(floor);
+        self.seek = Some(Seek { after, step: seek.step * STEP, is_asked: false, is_found: false });
+        Ok(Found::NotYet)
+    }
+
+    /// Returns the position before the first change that can be sent again under its number.
+    fn floor(&self) -> Result<u64> {
+        Ok(self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset)).min(self.acked))
+    }
+}
