@@ -127,15 +127,15 @@ pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, no
         return None;
     }
     let is_answered = match operation::contested(conflict) {
-        // Without the row there is nothing to choose.
-        Some(_) if mutation.op == Op::Delete => true,
+        // Without the row there is nothing to choose, and who voids it agrees with whoever wanted that.
+        _ if mutation.op == Op::Delete => true,
         Some((kind, _, field)) => {
             let position = kind.def().position(field.name)?;
             let sets_field = mutation.patch.iter().any(|(at, _)| *at == position);
             sets_field && mutation.base_of(position) >= seq
         }
-        // About the whole row: who voids it agrees with the one who wanted that; who goes on with it has to know.
-        None => mutation.op == Op::Delete || mutation.base_seq >= seq,
+        // About the whole row: who goes on with it has to know.
+        None => mutation.base_seq >= seq,
     };
     if !is_answered {
         return None;
