@@ -13,12 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use server::world::FixedWorld;
 use sync_protocol::code::{ActionStatus, ConflictState, HeldState, Severity};
 use sync_protocol::entity::{Conflict, Entity, EntityKind, Finding, FollowUpAction, HeldItem, Visit};
-use sync_protocol::frame::Reader;
 use sync_protocol::id::{DeviceId, UserId};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::Message;
 use tests::programme::{self, ANA, ENTERPRISES, PROGRAMME, RADU};
-use tests::simulator::server::{During, Response, Sender, SimServer, State, Touch};
+use tests::simulator::server::{During, Sender, SimServer, State, Touch};
 use tests::{Device, now, request_body, sample};
 use uuid::Uuid;
 
@@ -186,11 +185,8 @@ impl Scene {
         let push = [Message::Push(device.push(first, last))];
         let sender = Sender { programme: PROGRAMME, user: device.user.0, device: device.id.0 };
         let response = self.server.exchange(sender, &request_body(device.hello(), &push), During::default());
-        let Response::Frames(chunks) = response else { panic!("{response:?}") };
-        let mut reader = Reader::new(1 << 20);
-        chunks.iter().for_each(|chunk| reader.push(chunk));
-        while let Some(frame) = reader.next_frame().unwrap() {
-            if let Message::PushResult(result) = Message::read(&frame).unwrap() {
+        for message in response.messages() {
+            if let Message::PushResult(result) = message {
                 assert_eq!((result.demand, result.upto_no), (None, last));
                 result
                     .results

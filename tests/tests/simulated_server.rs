@@ -10,7 +10,6 @@ use server::config::Config;
 use server::store::Sql;
 use server::world::FixedWorld;
 use sync_protocol::entity::{Entity as _, EntityKind, Finding, Visit};
-use sync_protocol::frame::Reader;
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::value::Value;
@@ -191,14 +190,7 @@ fn body(phone: &Device, at: &Hello) -> Vec<u8> {
 }
 
 fn answer(response: Response) -> Answer {
-    let Response::Frames(chunks) = response else { panic!("{response:?}") };
-    let mut reader = Reader::new(16 << 20);
-    chunks.iter().for_each(|chunk| reader.push(chunk));
-    let mut messages = Vec::new();
-    while let Some(frame) = reader.next_frame().unwrap() {
-        messages.push(Message::read(&frame).unwrap());
-    }
-    Answer { status: Some(200), retry_after_s: None, messages }
+    Answer { status: Some(200), retry_after_s: None, messages: response.messages() }
 }
 
 /// The messages without what is drawn at random on each side (epochs and the chain of the log) and without the

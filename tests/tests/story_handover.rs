@@ -3,20 +3,19 @@
 
 use std::sync::Arc;
 
-use client_sdk::api::visits::NewFinding;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use server::config::Config;
 use server::demo::DemoProgramme;
 use server::world::SystemWorld;
-use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
+use sync_protocol::code::{VisitKind, VisitMode};
 use sync_protocol::entity::{EntityKind, Visit};
 use sync_protocol::id::{EnterpriseId, VisitId};
 use sync_protocol::rows::VersionedRow;
 use tests::demo::{self, ANA, DEMO_PASSWORD, ELENA};
 use tests::phone::assert_equal;
-use tests::{Office, Phone, Proxy, TestServer, Way, state};
+use tests::{Office, Phone, Proxy, TestServer, Way, site, state};
 use uuid::Uuid;
 
 /// The mentor who hands over.
@@ -89,9 +88,7 @@ impl Scene {
 /// Records a visit with a finding, without a network.
 fn visit_offline(phone: &Phone, enterprise: EnterpriseId) -> VisitId {
     let visit = phone.visits().start(enterprise, VisitKind::Routine, VisitMode::OnSite).unwrap().id;
-    let text = "Înainte de predare".to_owned();
-    let finding = NewFinding { area: FindingArea::Jobs, severity: Severity::Minor, text, rule_ref: None };
-    phone.visits().add_finding(visit, finding).unwrap();
+    site::find(phone, visit, "Înainte de predare");
     visit
 }
 

@@ -24,7 +24,9 @@ use server::store::{StoreError, SyncStore as _, WriteTx as _};
 use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
 use server::world::SharedWorld;
 use sync_protocol::entity::{Entity, EntityKind};
+use sync_protocol::frame::Reader;
 use sync_protocol::id::DeviceId;
+use sync_protocol::wire::Message;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +69,20 @@ pub enum Response {
     Refused(u16, String),
     /// The process died; what it had sent before may have arrived.
     Died(Vec<Bytes>),
+}
+
+impl Response {
+    /// Returns the messages of an answer that came whole; anything else is a failure of the test.
+    pub fn messages(self) -> Vec<Message> {
+        let Self::Frames(chunks) = self else { panic!("{self:?}") };
+        let mut reader = Reader::new(16 << 20);
+        chunks.iter().for_each(|chunk| reader.push(chunk));
+        let mut messages = Vec::new();
+        while let Some(frame) = reader.next_frame().expect("the server sends frames") {
+            messages.push(Message::read(&frame).expect("the server sends messages"));
+        }
+        messages
+    }
 }
 
 /// A running server.
