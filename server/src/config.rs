@@ -170,6 +170,10 @@ pub struct Sync {
     pub queued_requests: usize,
     /// How long a request waits for its turn before it is told to come back.
     pub queue_timeout_ms: u64,
+    /// For how many days a deletion is told at least.
+    pub tombstone_days: u32,
+    /// After how many days without a contact nothing is kept for a device any more.
+    pub device_expiry_days: u32,
 }
 
 /// Log lines.

@@ -5,6 +5,7 @@ pub mod fleet;
 pub mod office;
 pub mod operation;
 pub mod policy;
+pub mod pruning;
 pub mod push;
 pub mod viewer;
 pub mod viewers;

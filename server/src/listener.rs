@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 
 use crate::app::App;
-use crate::domain::fleet;
+use crate::domain::{fleet, pruning};
 use crate::router::router;
 
 /// Connections that may wait to be accepted.
@@ -21,6 +21,11 @@ pub async fn serve(app: App, listener: TcpListener) -> std::io::Result<()> {
     tokio::spawn(async move {
         // Not on a connection of the phones: each of those belongs to a session.
         fleet::keep_written(&writing.fleet, &writing.reports, &writing.metrics.sync, &writing.stopping).await;
+    });
+    let forgetting = app.clone();
+    tokio::spawn(async move {
+        let App { reports, world, config, metrics, stopping, .. } = &forgetting;
+        pruning::keep_pruned(reports, world, pruning::Retention::of(&config.sync), &metrics.sync, stopping).await;
     });
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());

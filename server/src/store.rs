@@ -9,6 +9,7 @@ pub mod migrate;
 pub mod mutations;
 pub mod office;
 pub mod pool;
+pub mod pruning;
 pub mod query;
 pub mod record;
 pub mod rows;

@@ -139,6 +139,10 @@ pub struct Welcome {
     /// Up to where everything is in a verified backup: the device need not keep what was acknowledged up to here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_seq: Option<u64>,
+    /// Only said to a device that stands below it: deletions up to this number are no longer told, so that a
+    /// difference of its digests is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<u64>,
 }
 
 /// Whether a cursor belongs to the server's history.

@@ -47,6 +47,11 @@ impl Store {
         self.in_cache(|inner| inner.verify_soon())
     }
 
+    /// Notes that rows may be here which the server has deleted without telling: the next comparison finds them.
+    pub fn expect_difference(&self) -> Result<()> {
+        self.in_cache(|inner| inner.expect_difference())
+    }
+
     /// Returns what is to be asked after the pushes: where the device differs, and the rows that it lacks.
     pub fn checks(&self) -> Result<Vec<Message>> {
         if !self.read(|inner| inner.is_repairing())? {
@@ -213,6 +218,11 @@ impl Inner {
         }
         self.set_cursor(common)?;
         self.forget_repair()?;
+        self.expect_difference()
+    }
+
+    fn expect_difference(&self) -> Result<()> {
+        self.verify_soon()?;
         meta::set(&self.cache.conn, "sweeps_when_equal", true)
     }
 

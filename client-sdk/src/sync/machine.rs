@@ -159,6 +159,9 @@ impl Machine {
             run.has_advanced = true;
             commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));
         }
+        if welcome.history == History::Same && welcome.floor.is_some() {
+            commands.push(Command::ExpectDifference);
+        }
         let begins = view.store.cursor.seq == 0 || commands.contains(&Command::StartOver);
         if begins && view.store.cursor.epoch != welcome.epoch {
             commands.push(Command::Begin(welcome.epoch));

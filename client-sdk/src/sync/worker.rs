@@ -79,6 +79,7 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::Begin(epoch) => store.begin_history(epoch)?,
         Command::NoteDay(now) => store.note_day(now)?,
         Command::Rebase(common) => store.rebase(&common)?,
+        Command::ExpectDifference => store.expect_difference()?,
         Command::Verify(digests) => done.verified = Some(store.apply_digests(&digests)?),
         Command::Compare(listing) => store.apply_listing(&listing)?,
         Command::Meet { last_no, last_hash } => store.meet(last_no, last_hash)?,

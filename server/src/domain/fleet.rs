@@ -168,6 +168,7 @@ mod tests {
             times: u32::from(pending > 0),
             verified_at: None,
             mismatches: 0,
+            heard_seq: None,
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Contact {
     pub verified_at: Option<Timestamp>,
     /// In how many scopes it found a difference that nothing explains.
     pub mismatches: u32,
+    /// Up to which number it has heard of every deletion; `None` while it holds nothing of this history.
+    pub heard_seq: Option<u64>,
 }
 
 /// What is new about a device whose contact was written.
@@ -65,15 +67,15 @@ pub async fn note(conn: &mut Conn, contacts: &[Contact]) -> Result<Vec<Noted>, S
     const NOTE: &str = "\
         INSERT INTO device_contact AS c (programme_id, device_id, user_id, app, protocol, contact_at, complete_at, \
             pending, rejected, oldest_ms, clock_offset_ms, salvaged_rows, lost_rows, digest_verified_at, \
-            digest_mismatches, progress_at, contacts_without_progress) \
+            digest_mismatches, progress_at, contacts_without_progress, heard_seq) \
         SELECT u.programme_id, u.device_id, u.user_id, u.app, u.protocol, u.contact_at, u.complete_at, u.pending, \
             u.rejected, u.oldest_ms, u.clock_offset_ms, u.salvaged, u.lost, u.verified_at, u.mismatches, \
-            u.progress_at, u.times \
+            u.progress_at, u.times, u.heard_seq \
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], \
             $7::timestamptz[], $8::int[], $9::int[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], \
-            $14::timestamptz[], $15::int[], $16::int[], $17::timestamptz[]) \
+            $14::timestamptz[], $15::int[], $16::int[], $17::timestamptz[], $18::bigint[]) \
             AS u(programme_id, device_id, user_id, app, protocol, contact_at, complete_at, pending, rejected, \
-            oldest_ms, clock_offset_ms, salvaged, lost, verified_at, mismatches, times, progress_at) \
+            oldest_ms, clock_offset_ms, salvaged, lost, verified_at, mismatches, times, progress_at, heard_seq) \
         ON CONFLICT (programme_id, device_id) DO UPDATE SET user_id = excluded.user_id, app = excluded.app, \
             protocol = excluded.protocol, contact_at = greatest(c.contact_at, excluded.contact_at), \
             complete_at = coalesce(excluded.complete_at, c.complete_at), pending = excluded.pending, \
@@ -82,6 +84,7 @@ pub async fn note(conn: &mut Conn, contacts: &[Contact]) -> Result<Vec<Noted>, S
             lost_rows = greatest(c.lost_rows, excluded.lost_rows), \
             digest_verified_at = coalesce(excluded.digest_verified_at, c.digest_verified_at), \
             digest_mismatches = c.digest_mismatches + excluded.digest_mismatches, \
+            heard_seq = excluded.heard_seq, \
             progress_at = coalesce(excluded.progress_at, c.progress_at, c.contact_at), \
             contacts_without_progress = excluded.contacts_without_progress \
                 + CASE WHEN excluded.progress_at IS NULL THEN c.contacts_without_progress ELSE 0 END, \
@@ -118,7 +121,8 @@ pub async fn note(conn: &mut Conn, contacts: &[Contact]) -> Result<Vec<Noted>, S
         .bind(contacts.iter().map(|c| c.verified_at).collect::<Vec<_>>())
         .bind(small(|c| c.mismatches))
         .bind(small(|c| c.times))
-        .bind(contacts.iter().map(|c| c.progress_at).collect::<Vec<_>>());
+        .bind(contacts.iter().map(|c| c.progress_at).collect::<Vec<_>>())
+        .bind(super::Bind::BigInts(contacts.iter().map(|c| c.heard_seq.map(|seq| seq as i64)).collect()));
     let records = conn.query(sql).await?;
     records.iter().map(noted).collect()
 }

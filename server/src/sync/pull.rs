@@ -52,13 +52,16 @@ pub(super) async fn pull<S: SyncStore>(
     }
     let lanes = Lanes::new(session, &scopes, is_fresh);
     let page_rows = session.desk.page_rows;
-    let mut sending = Sending { session, viewer, now, scopes, lanes, page_rows, rows_sent: 0, rows_expected: 0 };
+    let floor = snapshot.bounds().floor_seq;
+    let mut sending = Sending { session, viewer, now, scopes, lanes, page_rows, floor, rows_sent: 0, rows_expected: 0 };
     let mut snapshot = sending.expect(snapshot).await?;
     while sending.lanes.behind > 0 {
+        if sending.is_overtaken(&snapshot) {
+            return Ok(true);
+        }
         snapshot = sending.catch_up(snapshot).await?;
     }
-    sending.finish(snapshot).await?;
-    Ok(false)
+    sending.finish(snapshot).await
 }
 
 impl Lanes {
@@ -86,6 +89,8 @@ struct Sending<'s, S> {
     scopes: Vec<Uuid>,
     lanes: Lanes,
     page_rows: usize,
+    /// The floor when the pull began.
+    floor: u64,
     rows_sent: u64,
     rows_expected: u64,
 }
@@ -116,11 +121,22 @@ impl<S: SyncStore> Sending<'_, S> {
         if entries.is_empty() { Ok(snapshot) } else { self.checkpoint(snapshot).await }
     }
 
-    /// Sends what happened in all scopes, until one snapshot holds nothing more.
-    async fn finish(&mut self, mut snapshot: S::Snapshot) -> Result<(), Stop> {
+    /// Whether the floor was raised above the device meanwhile: of a later page deletions may be missing.
+    fn is_overtaken(&self, snapshot: &S::Snapshot) -> bool {
+        let floor = snapshot.bounds().floor_seq;
+        let is_below = |(_, position): &(Uuid, Position)| (1..floor).contains(&position.seq);
+        floor > self.floor && self.lanes.positions.iter().any(is_below)
+    }
+
+    /// Sends what happened in all scopes, until one snapshot holds nothing more. Returns whether the device should come
+    /// back at once.
+    async fn finish(&mut self, mut snapshot: S::Snapshot) -> Result<bool, Stop> {
         let hello = &self.session.hello;
         let own = Own { device: hello.device.0, incarnation: hello.incarnation, after_seq: hello.cursor.seq };
         loop {
+            if self.is_overtaken(&snapshot) {
+                return Ok(true);
+            }
             let entries = snapshot.entries(&self.lanes.positions, &self.scopes, Some(own), self.page_rows).await?;
             self.write(&mut snapshot, &entries).await?;
             let Some(last) = entries.last().filter(|_| entries.len() == self.page_rows) else { break };
@@ -137,7 +153,7 @@ impl<S: SyncStore> Sending<'_, S> {
         self.session.say(&Message::Checkpoint(Checkpoint { cursor, behind: Vec::new(), rows_sent, rows_expected }));
         answers.iter().for_each(|answer| self.session.say(answer));
         self.note_checks();
-        Ok(())
+        Ok(false)
     }
 
     /// Lets the office see that the device compares what it holds, and where that differed without a reason.

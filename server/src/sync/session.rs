@@ -117,7 +117,7 @@ impl<S: SyncStore> Session<S> {
 
     /// Counts what the greeting says.
     fn greeted(&mut self, welcome: &Welcome) {
-        self.contact = Some(self.contact_at(welcome.now));
+        self.contact = Some(Contact { heard_seq: heard_seq(&self.hello, welcome), ..self.contact_at(welcome.now) });
         self.note_contact(|_| {});
         let (hello, signals) = (&self.hello, &self.desk.signals);
         signals.greeted(welcome.now.0 - hello.wall_clock.0, hello.outbox.pending, hello.outbox.oldest_ms);
@@ -157,6 +157,7 @@ impl<S: SyncStore> Session<S> {
             times: u32::from(outbox.pending > 0),
             verified_at: None,
             mismatches: 0,
+            heard_seq: None,
         }
     }
 
@@ -188,6 +189,7 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
     let mut opened = open(session).await?;
     session.greeted(&opened.welcome);
     session.say(&Message::Welcome(opened.welcome.clone()));
+    let floor = opened.welcome.floor;
     if has_pushes {
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
@@ -203,8 +205,8 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         }
         opened = open(session).await?;
     }
-    if opened.welcome.common.is_some() {
-        // The device goes back to where the histories part, and asks from there.
+    if opened.welcome.common.is_some() || opened.welcome.floor != floor {
+        // The device goes back to where the histories part, or learns that it is below the floor, and asks from there.
         opened.snapshot.close().await?;
         return Ok(true);
     }
@@ -252,6 +254,7 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
     let viewer = session.desk.viewers.at(&mut snapshot, programme, session.caller.user).await?;
     let viewer = viewer.ok_or(Stop::SignedOut)?;
     let (history, common) = history(&mut snapshot, &session.hello).await?;
+    let floor = Some(snapshot.bounds().floor_seq).filter(|floor| history == History::Same && is_below(&session.hello, *floor));
     let durable_seq = durable_seq(&snapshot, &session.hello);
     let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
     let welcome = Welcome {
@@ -266,6 +269,7 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
         last_hash,
         common,
         durable_seq,
+        floor,
     };
     Ok(Opened { snapshot, viewer, welcome })
 }
@@ -276,11 +280,25 @@ async fn history<L: LogSnapshot>(snapshot: &mut L, hello: &Hello) -> Result<(His
         return Ok((History::Other, snapshot.common_with(&hello.cursor).await?));
     }
     // What was deleted up to the floor is no longer told. A device that says it will compare digests may go on.
-    let is_below = hello.cursor.seq > 0 && hello.cursor.seq < snapshot.bounds().floor_seq;
-    if is_below && hello.verify_kinds == 0 {
+    if is_below(hello, snapshot.bounds().floor_seq) && hello.verify_kinds == 0 {
         return Ok((History::Other, Some(hello.cursor)));
     }
     Ok((History::Same, None))
+}
+
+/// Returns the places up to which the device has heard of every deletion, one for each scope of which it holds rows.
+fn heard(hello: &Hello) -> impl Iterator<Item = u64> {
+    let positions = hello.behind.iter().map(|(_, position)| position.seq);
+    std::iter::once(hello.cursor.seq).chain(positions).filter(|seq| *seq > 0)
+}
+
+fn is_below(hello: &Hello, floor: u64) -> bool {
+    heard(hello).any(|seq| seq < floor)
+}
+
+/// A number of a history that was left says nothing about this one.
+fn heard_seq(hello: &Hello, welcome: &Welcome) -> Option<u64> {
+    heard(hello).min().filter(|_| welcome.history == History::Same)
 }
 
 /// Only told when there is something to say anyway, so that an idle sync stays small.

@@ -62,6 +62,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
                 ..welcome()
             }),
         ),
+        ("welcome_below_the_floor", Message::Welcome(Welcome { floor: Some(790), ..welcome() })),
         ("sums", Message::Sums(sums(false))),
         ("sums_expected", Message::Sums(sums(true))),
         ("want", Message::Want(Want { rows: vec![(13, id(2)), (16, id(3))] })),
@@ -130,6 +131,7 @@ fn welcome() -> Welcome {
         last_hash: hash(0xdd),
         common: None,
         durable_seq: None,
+        floor: None,
     }
 }
 

@@ -124,6 +124,7 @@ fn welcome(body: &mut Vec<u8>, (last_no, last_hash): Last) {
         last_hash,
         common: None,
         durable_seq: None,
+        floor: None,
     };
     Message::Welcome(welcome).write(body);
 }

@@ -88,6 +88,9 @@ pub enum Command {
     NoteDay(Timestamp),
     /// Go back to where the server's history and the device's part, and have the rows since then checked.
     Rebase(Cursor),
+    /// The server no longer tells every deletion since the last sync: have the rows compared, and count what differs as
+    /// expected.
+    ExpectDifference,
     /// Compare what the device holds with the digests.
     Verify(Digests),
     /// Find out which rows of a listing differ.
@@ -131,6 +134,7 @@ impl Command {
                 | Self::Begin(_)
                 | Self::NoteDay(_)
                 | Self::Rebase(_)
+                | Self::ExpectDifference
                 | Self::Verify(_)
                 | Self::Compare(_)
                 | Self::Meet { .. }

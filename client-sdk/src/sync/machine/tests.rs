@@ -30,7 +30,13 @@ fn welcome(last_no: u64, history: History) -> Event {
         last_hash: ChainHash::START,
         common: None,
         durable_seq: None,
+        floor: None,
     }))
+}
+
+fn below_the_floor() -> Event {
+    let Event::Frame(Message::Welcome(welcome)) = welcome(0, History::Same) else { unreachable!() };
+    Event::Frame(Message::Welcome(Welcome { floor: Some(11), ..welcome }))
 }
 
 fn checkpoint(is_complete: bool) -> Checkpoint {
@@ -283,4 +289,11 @@ fn a_server_with_trouble_is_asked_again_when_it_says() {
     assert_eq!(commands.last(), Some(&Command::Schedule { after_ms: 9_499 }));
     machine.handle(Event::Timer, &view(0, 0));
     assert_eq!(machine.handle(fault("UNAUTHENTICATED"), &view(0, 0)), [Command::RefreshToken]);
+}
+
+#[test]
+fn below_the_floor_a_difference_is_expected() {
+    let mut machine = Machine::new(0);
+    machine.handle(Event::Wake, &view(0, 0));
+    assert_eq!(machine.handle(below_the_floor(), &view(0, 0)), [Command::ExpectDifference]);
 }

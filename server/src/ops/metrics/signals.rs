@@ -16,6 +16,7 @@
 //! | `sync_retry_after_seconds` | | for when devices are told to come back |
 //! | `sync_queue_requests` | | requests that are read or wait for their turn now |
 //! | `sync_queue_wait_seconds` | | how long a request waited for its turn |
+//! | `sync_pruned_tombstones_total` | | deletions that are no longer told because they are old; devices below them compare digests |
 //! | `sync_seal_seconds` | | taking a programme's next number, waiting for other writers included |
 //! | `database_pool_wait_seconds` | `pool` | how long a request waited for a connection |
 //! | `database_pool_timeouts_total` | `pool` | requests that got no connection in time |
@@ -69,6 +70,8 @@ pub struct SyncSignals {
     pub queue_requests: IntGauge,
     /// How long requests waited for their turn.
     pub queue_wait: Histogram,
+    /// Deletions that are no longer told.
+    pub pruned: IntCounter,
     /// How long taking a number took.
     pub seal: Histogram,
     /// How long requests waited for a connection, by pool.
@@ -95,6 +98,7 @@ impl Default for SyncSignals {
             retry_after: histogram("sync_retry_after_seconds", "For when devices are told to come back.", &RETRIES_S),
             queue_requests: valid(IntGauge::new("sync_queue_requests", "Requests that are read or wait.")),
             queue_wait: histogram("sync_queue_wait_seconds", "How long requests waited for their turn.", &WAITS_S),
+            pruned: counter("sync_pruned_tombstones_total", "Deletions that are no longer told."),
             seal: histogram("sync_seal_seconds", "How long taking a programme's next number took.", &WAITS_S),
             pool_wait: valid(HistogramVec::new(
                 HistogramOpts::new("database_pool_wait_seconds", "Waits for a connection.").buckets(WAITS_S.to_vec()),
@@ -131,6 +135,7 @@ impl SyncSignals {
             Box::new(self.retry_after.clone()),
             Box::new(self.queue_requests.clone()),
             Box::new(self.queue_wait.clone()),
+            Box::new(self.pruned.clone()),
             Box::new(self.seal.clone()),
             Box::new(self.pool_wait.clone()),
             Box::new(self.pool_timeouts.clone()),

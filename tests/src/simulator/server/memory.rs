@@ -518,9 +518,9 @@ impl LogSnapshot for MemorySnapshot {
         Ok(self.state.common_with(self.programme, cursor))
     }
 
-    /// Nothing is pruned, and nobody says what is safe.
+    /// Nobody says what is in a backup.
     fn bounds(&self) -> Bounds {
-        Bounds::default()
+        Bounds { floor_seq: self.state.floor(self.programme), durable_seq: 0 }
     }
 
     async fn outbox_state(&mut self, outbox: &Outbox) -> Answer<(u64, ChainHash)> {

@@ -47,6 +47,8 @@ pub struct State {
     index: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
     /// Rows that left a scope.
     exits: BTreeMap<(Uuid, Uuid), BTreeSet<Position>>,
+    /// Up to where deletions of a programme are no longer kept.
+    floors: BTreeMap<Uuid, u64>,
     /// Where histories of a programme were left.
     forks: BTreeMap<Uuid, Vec<Fork>>,
     /// How often something unpredictable was drawn.
@@ -192,6 +194,28 @@ impl State {
         self.index.entry((programme, scope)).or_default().insert(position(seq));
         let created_seq = before.map_or(seq, |before| before.created_seq);
         self.places.insert(key, Place { seq, created_seq, scope, is_deleted });
+    }
+
+    /// Returns up to where deletions of a programme are no longer kept.
+    pub fn floor(&self, programme: Uuid) -> u64 {
+        self.floors.get(&programme).copied().unwrap_or(0)
+    }
+
+    /// Forgets the deletions up to a number.
+    pub fn prune(&mut self, programme: Uuid, upto: u64) {
+        let Self { places, index, exits, .. } = self;
+        places.retain(|(of, kind, row_id), place| {
+            let is_old = *of == programme && place.is_deleted && place.seq <= upto;
+            if is_old {
+                let position = Position { seq: place.seq, kind: kind.number(), row_id: *row_id };
+                index.entry((programme, place.scope)).or_default().remove(&position);
+            }
+            !is_old
+        });
+        let of_programme = exits.iter_mut().filter(|((of, _), _)| *of == programme);
+        of_programme.for_each(|(_, positions)| positions.retain(|position| position.seq > upto));
+        let floor = self.floors.entry(programme).or_default();
+        *floor = upto.max(*floor);
     }
 
     /// Returns the entries of a scope after a position, without those that `own` shows already.
