@@ -376,3 +376,91 @@ async fn a_person_who_may_no_longer_sign_in_gets_nothing() {
     assert_eq!(answer.faults().first().map(|fault| fault.code.as_str()), Some("UNAUTHENTICATED"));
     assert!(answer.rows().is_empty() && matches!(answer.messages.last(), Some(Message::End(_))));
 }
+
+fn is_gone(answer: &Answer, id: impl Into<Uuid>) -> bool {
+    let id = id.into();
+    answer.gone().iter().any(|(_, row, _)| *row == id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_begins_is_not_told_what_was_deleted_before() {
+    let server = started(2_000).await;
+    let office = &server.app.office;
+    let mut known = Device::enrol(server.address, RADU).await;
+    known.sync().await;
+    let before = Device::enrol(server.address, ANA).await.sync().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(office, std::slice::from_ref(&visit)).await;
+    let many: Vec<_> = (0..200).map(|n| sample::finding(&visit, &format!("ștearsă {n}"))).collect();
+    programme::import(office, &many).await;
+    psql(office, "DELETE FROM finding WHERE text LIKE 'ștearsă%'").await;
+    psql(office, &format!("UPDATE visit SET enterprise_id = '{}' WHERE id = '{}'", ENTERPRISES[2], visit.id)).await;
+    let mut fresh = Device::enrol(server.address, ANA).await;
+    let answer = fresh.sync().await;
+    assert_eq!((answer.gone(), answer.rows().len()), (vec![], before.rows().len()));
+    assert_complete(&server, &fresh, &anas()).await;
+    // So is one that gets a new scope.
+    known.sync().await;
+    programme::import(office, &[programme::grant(RADU, ENTERPRISES[0])]).await;
+    known.sync_once().await;
+    let answer = known.sync().await;
+    assert_eq!((answer.gone(), answer.rows().is_empty()), (vec![], false));
+    assert_complete(&server, &known, &[RADU.0, PROGRAMME, ENTERPRISES[0].0, ENTERPRISES[2].0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_goes_on_is_told_what_it_has_and_not_what_it_never_had() {
+    let server = started(3).await;
+    let office = &server.app.office;
+    let mut device = Device::enrol(server.address, ANA).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(office, std::slice::from_ref(&visit)).await;
+    let whole = device.send(&[]).await;
+    // Up to the first finding, and no further.
+    let at = whole.messages.iter().position(|message| {
+        matches!(message, Message::Rows(rows) if rows.kind == Some(EntityKind::Finding))
+    });
+    let cut = whole.messages[at.unwrap()..].iter().position(|message| matches!(message, Message::Checkpoint(_)));
+    device.take(&whole.messages[..=at.unwrap() + cut.unwrap()]);
+    let held = device.cache.all::<sync_protocol::entity::Finding>()[0].id;
+    assert!(!device.cache.rows.contains_key(&(EntityKind::Visit, visit.id.0)));
+    psql(office, &format!("DELETE FROM finding WHERE id = '{held}'")).await;
+    psql(office, &format!("DELETE FROM visit WHERE id = '{}'", visit.id)).await;
+    let answer = device.sync().await;
+    assert!(is_gone(&answer, held.0) && !is_gone(&answer, visit.id.0));
+    assert_complete(&server, &device, &anas()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_begins_again_is_told_what_became_of_its_own_rows() {
+    let server = started(2_000).await;
+    let office = &server.app.office;
+    let mut device = Device::enrol(server.address, ANA).await;
+    device.sync().await;
+    let (deleted, moved) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
+    device.create(&deleted);
+    device.create(&moved);
+    device.sync().await;
+    psql(office, &format!("DELETE FROM visit WHERE id = '{}'", deleted.id)).await;
+    psql(office, &format!("UPDATE visit SET enterprise_id = '{}' WHERE id = '{}'", ENTERPRISES[2], moved.id)).await;
+    device.cache = Cache::default();
+    let answer = device.sync().await;
+    assert!(is_gone(&answer, deleted.id.0) && is_gone(&answer, moved.id.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_deleted_in_a_scope_that_has_just_come_leaves_the_one_that_was_there() {
+    let server = started(2_000).await;
+    let office = &server.app.office;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(office, std::slice::from_ref(&visit)).await;
+    let mut device = Device::enrol(server.address, ANA).await;
+    device.sync().await;
+    psql(office, &format!("UPDATE visit SET enterprise_id = '{}' WHERE id = '{}'", ENTERPRISES[2], visit.id)).await;
+    psql(office, &format!("DELETE FROM visit WHERE id = '{}'", visit.id)).await;
+    programme::import(office, &[programme::grant(ANA, ENTERPRISES[2])]).await;
+    device.sync().await;
+    device.sync().await;
+    let scopes = [&anas()[..], &[ENTERPRISES[2].0]].concat();
+    assert_complete(&server, &device, &scopes).await;
+}

@@ -3,7 +3,8 @@
 use client_sdk::store::Verified;
 use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
 use sync_protocol::entity::{EntityKind, Finding};
-use sync_protocol::wire::{Message, Outcome, Sums};
+use sync_protocol::id::VisitId;
+use sync_protocol::wire::{Message, Outcome, Scopes, Sums};
 use tests::phone::assert_equal;
 use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
 use tests::{Device, Phone, TestServer, sample, state};
@@ -146,4 +147,23 @@ async fn work_sent_together_with_a_check_takes_effect() {
     let answer = device.sync().await;
     assert_eq!(answer.outcome(no), Outcome::Applied);
     assert!(answer.messages.iter().any(|message| matches!(message, Message::Digests(_))));
+}
+
+/// What was kept for its pending change is older than the download, which does not tell that it has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_that_is_taken_away_and_given_back_ends_equal() {
+    let (server, phone) = started().await;
+    phone.sync().await;
+    let visit = phone.rows().keys().find(|(kind, _)| *kind == EntityKind::Visit).map(|(_, id)| *id).unwrap();
+    phone.visits().set_gps_exception(VisitId(visit), "în lucru").unwrap();
+    let scopes = [ANA.0, PROGRAMME, ENTERPRISES[0].0, ENTERPRISES[1].0];
+    let but = |left: Uuid| Scopes { scopes: scopes.into_iter().filter(|scope| *scope != left).collect() };
+    phone.store().apply_scopes(&but(ENTERPRISES[0].0)).unwrap();
+    phone.store().apply_scopes(&but(Uuid::nil())).unwrap();
+    state::psql(&server.app.office, &format!("UPDATE visit SET enterprise_id = '{}'", ENTERPRISES[2])).await;
+    phone.sync().await;
+    phone.sync().await;
+    assert_eq!(faults(&server).await, "0");
+    phone.store().verify_soon().unwrap();
+    assert_eq!(phone.sync().await.verified, Some(Verified { scopes: 4, differing: 0 }));
 }

@@ -51,6 +51,17 @@ pub struct Entry {
     pub scope_id: Uuid,
     /// Set when the row is to be dropped.
     pub gone: Option<GoneReason>,
+    /// With `gone`: where the row came from, when that is still known.
+    pub origin: Option<Origin>,
+}
+
+/// The commit that created a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its number.
+    pub seq: u64,
+    /// The device that pushed it; `None` for the office and other writers.
+    pub device: Option<Uuid>,
 }
 
 impl ProgrammeSnapshot {
@@ -84,6 +95,7 @@ impl ProgrammeSnapshot {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         const ENTRIES: &str = "\
+            SELECT e.*, o.created_seq, o.device_id FROM ( \
             SELECT e.seq, e.kind, e.row_id, e.scope_id, e.deleted, e.left_scope \
             FROM unnest($2::uuid[], $3::bigint[], $4::int[], $5::uuid[]) AS s(scope_id, seq, kind, row_id) \
             CROSS JOIN LATERAL ( \
@@ -99,13 +111,18 @@ impl ProgrammeSnapshot {
                  WHERE x.programme_id = $1 AND x.scope_id = s.scope_id \
                    AND (x.seq, x.kind, x.row_id) > (s.seq, s.kind::smallint, s.row_id) \
                    AND NOT EXISTS (SELECT 1 FROM sync_head n WHERE n.programme_id = $1 AND n.kind = x.kind \
-                        AND n.row_id = x.row_id AND n.scope_id = ANY($9)) \
+                        AND n.row_id = x.row_id AND n.scope_id = ANY($9) AND NOT n.deleted) \
                    AND NOT ($7::uuid IS NOT NULL AND x.seq > $8 AND EXISTS ( \
                         SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = x.seq \
                           AND l.device_id = $7 AND l.incarnation = $10 AND l.verbatim)) \
                  ORDER BY x.seq, x.kind, x.row_id LIMIT $6) \
             ) e \
-            ORDER BY e.seq, e.kind, e.row_id LIMIT $6";
+            ORDER BY e.seq, e.kind, e.row_id LIMIT $6) e \
+            LEFT JOIN LATERAL (SELECT h.created_seq, l.device_id FROM sync_head h \
+                LEFT JOIN seal_log l ON l.programme_id = $1 AND l.seq = h.created_seq \
+                WHERE (e.deleted OR e.left_scope) AND h.programme_id = $1 AND h.kind = e.kind AND h.row_id = e.row_id \
+                LIMIT 1) o ON true \
+            ORDER BY e.seq, e.kind, e.row_id";
         let sql = Sql::new(ENTRIES)
             .bind(self.programme)
             .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())
@@ -123,7 +140,8 @@ impl ProgrammeSnapshot {
     /// Returns how many rows the scopes hold after their positions, for a progress bar.
     pub async fn count(&mut self, lanes: &[(Uuid, Position)]) -> Result<u64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM unnest($2::uuid[], $3::bigint[]) AS s(scope_id, seq) \
-             JOIN sync_head h ON h.programme_id = $1 AND h.scope_id = s.scope_id AND h.seq >= s.seq";
+             JOIN sync_head h ON h.programme_id = $1 AND h.scope_id = s.scope_id AND h.seq >= s.seq \
+             WHERE NOT h.deleted";
         let sql = Sql::new(COUNT)
             .bind(self.programme)
             .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())
@@ -247,5 +265,9 @@ fn entry_of(record: &super::Record) -> Result<Entry, StoreError> {
         (true, false) => Some(GoneReason::Deleted),
         (false, false) => None,
     };
-    Ok(Entry { position, scope_id: record.uuid(3)?, gone })
+    let origin = match record.opt_int(6)? {
+        Some(seq) => Some(Origin { seq: seq as u64, device: record.opt_uuid(7)? }),
+        None => None,
+    };
+    Ok(Entry { position, scope_id: record.uuid(3)?, gone, origin })
 }

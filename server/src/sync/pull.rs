@@ -14,7 +14,7 @@ use super::session::{Session, Stop};
 use super::verify::{self, Asker};
 use crate::domain::policy::{self, Action};
 use crate::domain::viewer::Viewer;
-use crate::store::log::{Entry, Own};
+use crate::store::log::{Entry, Origin, Own};
 use crate::store::{LogSnapshot, SyncStore};
 
 /// Returns the scopes that a viewer's device holds.
@@ -53,7 +53,9 @@ pub(super) async fn pull<S: SyncStore>(
     let lanes = Lanes::new(session, &scopes, is_fresh);
     let page_rows = session.desk.page_rows;
     let floor = snapshot.bounds().floor_seq;
-    let mut sending = Sending { session, viewer, now, scopes, lanes, page_rows, floor, rows_sent: 0, rows_expected: 0 };
+    let (rows_sent, rows_expected, download) = (0, 0, None);
+    let mut sending =
+        Sending { session, viewer, now, scopes, lanes, page_rows, floor, download, rows_sent, rows_expected };
     let mut snapshot = sending.expect(snapshot).await?;
     while sending.lanes.behind > 0 {
         if sending.is_overtaken(&snapshot) {
@@ -81,6 +83,24 @@ impl Lanes {
     }
 }
 
+/// The download of a scope, as far as it happens in this request.
+#[derive(Clone, Copy)]
+struct Download {
+    /// Where the device had come to before: 0 for one that begins.
+    from: u64,
+    /// The head when it went on.
+    head: u64,
+}
+
+impl Download {
+    /// Whether the device may have the row of an entry, and so has to hear that it is gone. It has none that came into
+    /// being behind its place and was gone before it asked, unless it made it itself.
+    fn tells(&self, entry: &Entry, device: Uuid) -> bool {
+        let is_unheard = |origin: Origin| origin.seq > self.from && origin.device != Some(device);
+        entry.gone.is_none() || entry.position.seq > self.head || !entry.origin.is_some_and(is_unheard)
+    }
+}
+
 /// A pull under way.
 struct Sending<'s, S> {
     session: &'s mut Session<S>,
@@ -91,6 +111,8 @@ struct Sending<'s, S> {
     page_rows: usize,
     /// The floor when the pull began.
     floor: u64,
+    /// The download of the first scope that is behind.
+    download: Option<Download>,
     rows_sent: u64,
     rows_expected: u64,
 }
@@ -107,14 +129,19 @@ impl<S: SyncStore> Sending<'_, S> {
     /// Sends one page of the first scope that is behind.
     async fn catch_up(&mut self, mut snapshot: S::Snapshot) -> Result<S::Snapshot, Stop> {
         let lane = self.lanes.positions[0];
+        let head = snapshot.head().seq;
+        let download = *self.download.get_or_insert(Download { from: lane.1.seq, head });
         let entries = snapshot.entries(&[lane], &self.scopes, None, self.page_rows).await?;
-        self.write(&mut snapshot, &entries).await?;
+        let device = self.session.hello.device.0;
+        let told: Vec<Entry> = entries.iter().filter(|entry| download.tells(entry, device)).copied().collect();
+        self.write(&mut snapshot, &told).await?;
         let is_last = entries.len() < self.page_rows;
         if is_last {
             // Done up to this snapshot: it goes to the end of the queue, with the scopes that are not behind.
             self.lanes.behind -= 1;
+            self.download = None;
             let scope = self.lanes.positions.remove(0).0;
-            self.lanes.positions.push((scope, Position::after(snapshot.head().seq)));
+            self.lanes.positions.push((scope, Position::after(head)));
         } else if let Some(last) = entries.last() {
             self.lanes.positions[0].1 = last.position;
         }

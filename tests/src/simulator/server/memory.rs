@@ -499,7 +499,7 @@ impl LogSnapshot for MemorySnapshot {
     async fn count(&mut self, lanes: &[(Uuid, Position)]) -> Answer<u64> {
         self.store.call().await;
         let all = lanes.iter().flat_map(|lane| self.state.entries(self.programme, *lane, &[], None));
-        Ok(all.count() as u64)
+        Ok(all.filter(|entry| entry.gone.is_none()).count() as u64)
     }
 
     async fn rows(&mut self, kind: EntityKind, entries: &[(Uuid, u64)]) -> Answer<Vec<VersionedRow>> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use server::store::log::{Entry, Own};
+use server::store::log::{Entry, Origin, Own};
 use server::store::mutations::{FieldChange, Grave, MutationRecord, Outbox};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Fork, Position};
@@ -233,13 +233,26 @@ impl State {
         };
         let key = move |p: &Position| Some((programme, EntityKind::from_number(p.kind)?, p.row_id));
         let place_of = move |p: &Position| key(p).and_then(|key| self.places.get(&key));
-        let is_held = move |p: &Position| place_of(p).is_some_and(|place| held.contains(&place.scope));
+        let is_held =
+            move |p: &Position| place_of(p).is_some_and(|place| held.contains(&place.scope) && !place.is_deleted);
+        let origin_of = move |p: &Position| {
+            place_of(p).map(|place| {
+                let seal = self.seals.get(&(programme, place.created_seq));
+                Origin { seq: place.created_seq, device: seal.and_then(|seal| seal.device) }
+            })
+        };
         let live = later(&self.index).into_iter().map(move |position| {
             let is_deleted = place_of(&position).is_some_and(|place| place.is_deleted);
-            Entry { position, scope_id: scope, gone: is_deleted.then_some(GoneReason::Deleted) }
+            let (gone, origin) = match is_deleted {
+                true => (Some(GoneReason::Deleted), origin_of(&position)),
+                false => (None, None),
+            };
+            Entry { position, scope_id: scope, gone, origin }
         });
         let left = later(&self.exits).into_iter().filter(move |position| !is_held(position));
-        let left = left.map(move |position| Entry { position, scope_id: scope, gone: Some(GoneReason::Left) });
+        let left = left.map(move |position| {
+            Entry { position, scope_id: scope, gone: Some(GoneReason::Left), origin: origin_of(&position) }
+        });
         live.chain(left).filter(move |entry| !self.is_shown_by(programme, entry.position.seq, own))
     }
 
