@@ -2,6 +2,8 @@
 
 mod network;
 
+pub use network::VerifyReport;
+
 use std::sync::Arc;
 
 use sync_protocol::code::Locale;

@@ -54,7 +54,7 @@ pub use read::{RowState, ShownRow, SyncStatus};
 pub use salvage::Salvaged;
 pub(crate) use session::REQUEST_BYTES;
 pub use session::{PushBytes, SyncView};
-pub use verify::Verified;
+pub use verify::{Repaired, Verified};
 pub use write::{AcceptAll, Lookup, Proposal, Validator, WriteBatch};
 
 use std::collections::HashSet;

@@ -28,6 +28,7 @@ struct Texts {
     recorded: &'static str,
     pending: &'static str,
     sent: &'static str,
+    equal: &'static str,
 }
 
 const RO: Texts = Texts {
@@ -42,6 +43,7 @@ const RO: Texts = Texts {
     recorded: "Angajare înregistrată: ",
     pending: "De trimis",
     sent: "trimise",
+    equal: "Telefonul are exact ce are serverul.",
 };
 
 const EN: Texts = Texts {
@@ -56,6 +58,7 @@ const EN: Texts = Texts {
     recorded: "Job recorded: ",
     pending: "To be sent",
     sent: "sent",
+    equal: "This device has exactly what the server has.",
 };
 
 /// The program on a folder of its own.
@@ -176,5 +179,6 @@ async fn the_terminal_leads_through_a_day_without_a_signal_in_two_languages() {
         field.says(&["sync"], 0, &format!("↑ {pending} {}", texts.sent));
         assert_eq!(field.pending(), 0);
         field.says(&["sync"], 0, &format!("↑ 0 {}", texts.sent));
+        field.says(&["verify"], 0, texts.equal);
     }
 }

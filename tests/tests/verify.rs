@@ -167,3 +167,30 @@ async fn a_scope_that_is_taken_away_and_given_back_ends_equal() {
     phone.store().verify_soon().unwrap();
     assert_eq!(phone.sync().await.verified, Some(Verified { scopes: 4, differing: 0 }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_asks_is_told_what_differed_and_that_it_was_put_right() {
+    let (server, mut phone) = started().await;
+    phone.sync().await;
+    let equal = phone.verify(None, std::future::pending()).await.unwrap();
+    assert_eq!((equal.scopes, equal.differing_scopes, equal.is_equal), (4, 0, true));
+    assert_eq!((equal.outdated_rows, equal.foreign_rows, equal.sync.pulled_rows), (0, 0, 0));
+    phone.store().flush().unwrap();
+    phone.damage_cache(
+        "DELETE FROM finding WHERE rowid IN (3, 50);
+         UPDATE finding SET text = 'altceva', seq = seq - 1 WHERE rowid = 70;
+         INSERT INTO finding SELECT randomblob(16), seq, enterprise_id, visit_id, area, severity, text, rule_ref \
+             FROM finding WHERE rowid = 100;",
+    );
+    let visit = phone.visits().start(ENTERPRISES[1], VisitKind::Routine, VisitMode::OnSite).unwrap().id;
+    let repaired = phone.verify(None, std::future::pending()).await.unwrap();
+    assert_eq!((repaired.scopes, repaired.differing_scopes, repaired.is_equal), (4, 1, true));
+    assert_eq!((repaired.outdated_rows, repaired.foreign_rows), (3, 1));
+    assert_eq!(repaired.sync.pushed, 1, "what waits is sent first");
+    assert_eq!(state::number(&server.app.office, &format!("SELECT count(*) FROM visit WHERE id = '{visit}'")).await, 1);
+    assert_equal_sides(&server, &phone).await;
+    let stopped = phone.verify(None, async {}).await;
+    assert!(stopped.is_err(), "a comparison that is stopped says so");
+    drop(server);
+    assert!(phone.verify(None, std::future::pending()).await.is_err(), "without a server nothing is compared");
+}

@@ -73,6 +73,10 @@ pub(crate) enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Compare everything on this device with what the server has, and put right what differs.
+    ///
+    /// What waits to be sent is sent first. It fetches only what differs.
+    Verify,
     /// Show today's visits, unfinished ones and overdue actions.
     Today,
     /// Show the enterprises that you look after, or those in which each word is found.

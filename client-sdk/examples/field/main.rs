@@ -54,6 +54,7 @@ fn run(session: &Session, command: Command) -> Result<()> {
         Command::Enrol(options) => network::enrol(session, options),
         Command::Sync { watch: false } => network::sync(session),
         Command::Sync { watch: true } => network::watch(session),
+        Command::Verify => network::verify(session),
         Command::Today => lists::today(session),
         Command::Enterprises { words } => lists::enterprises(session, &words.join(" ")),
         Command::Visit(command) => visits::run(session, command),

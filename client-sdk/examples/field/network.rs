@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use client_sdk::account::Enrolment;
-use client_sdk::sync::{Failure, Notice, Progress, SyncReport};
+use client_sdk::sync::{Failure, Notice, Progress, SyncReport, Watcher};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
@@ -32,14 +32,32 @@ pub(crate) fn enrol(session: &Session, options: EnrolOptions) -> Result<()> {
 }
 
 pub(crate) fn sync(session: &Session) -> Result<()> {
-    let bar = ProgressBar::new(0).with_message(session.text(Key::Syncing));
-    bar.set_style(ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len}")?.progress_chars("━╸ "));
-    bar.enable_steady_tick(Duration::from_millis(100));
-    let shown = bar.clone();
-    let watcher = Arc::new(move |progress| show_progress(&shown, progress));
+    let (bar, watcher) = progress_bar(session.text(Key::Syncing))?;
     let outcome = runtime()?.block_on(session.client.sync(Some(watcher), interrupted()));
     bar.finish_and_clear();
     tell(session, &outcome?)
+}
+
+pub(crate) fn verify(session: &Session) -> Result<()> {
+    let (bar, watcher) = progress_bar(session.text(Key::Verifying))?;
+    let outcome = runtime()?.block_on(session.client.verify(Some(watcher), interrupted()));
+    bar.finish_and_clear();
+    let report = outcome?;
+    say!("{}: {}", session.text(Key::VerifiedScopes), report.scopes);
+    let repaired = report.outdated_rows + report.foreign_rows;
+    if repaired > 0 {
+        say!("{}: {repaired}", session.text(Key::PutRightRows));
+    }
+    say!("{}", session.text(if report.is_equal { Key::AllEqual } else { Key::NotEqual }));
+    Ok(())
+}
+
+fn progress_bar(message: &'static str) -> Result<(ProgressBar, Watcher)> {
+    let bar = ProgressBar::new(0).with_message(message);
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}/{len}")?.progress_chars("━╸ "));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let shown = bar.clone();
+    Ok((bar, Arc::new(move |progress| show_progress(&shown, progress))))
 }
 
 pub(crate) fn watch(session: &Session) -> Result<()> {

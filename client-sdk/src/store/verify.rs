@@ -41,6 +41,26 @@ pub struct Verified {
     pub differing: u64,
 }
 
+/// What was put right after a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Scopes that differed at first.
+    pub scopes: u64,
+    /// Rows that were missing or of another version; they are fetched again.
+    pub fetched: u64,
+    /// Rows that the server does not have; they are dropped.
+    pub dropped: u64,
+}
+
+impl Repaired {
+    /// Adds what followed in the same sync. A scope is compared again after its repair, and counts once.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.scopes = self.scopes.max(later.scopes);
+        self.fetched += later.fetched;
+        self.dropped += later.dropped;
+    }
+}
+
 impl Store {
     /// Lets the next sync compare every row with the server's.
     pub fn verify_soon(&self) -> Result<()> {
@@ -73,10 +93,10 @@ impl Store {
     }
 
     /// Takes the rows that the server lists: drops what it does not have, and notes what is to be asked for.
-    pub fn apply_listing(&self, listing: &Listing) -> Result<()> {
-        self.in_cache(|inner| inner.take_listing(listing))?;
+    pub fn apply_listing(&self, listing: &Listing) -> Result<Repaired> {
+        let repaired = self.in_cache(|inner| inner.take_listing(listing))?;
         self.notify_shown();
-        Ok(())
+        Ok(repaired)
     }
 
     /// Goes back to where the server's history and the device's part. What came after it is shown until the server
@@ -273,7 +293,7 @@ impl Inner {
         Ok((!rows.is_empty()).then_some(Message::Want(Want { rows })))
     }
 
-    fn take_listing(&mut self, listing: &Listing) -> Result<()> {
+    fn take_listing(&mut self, listing: &Listing) -> Result<Repaired> {
         let Listing { scope, prefix, listed, deeper, versions } = listing;
         let answered = (scope.as_bytes(), prefix);
         self.cache.run("DELETE FROM _suspect WHERE scope = ?1 AND prefix = ?2", answered)?;
@@ -289,7 +309,9 @@ impl Inner {
         })?;
         let difference = digest::compare(&held, versions);
         self.drop_beyond(&difference.beyond)?;
-        difference.wanted.iter().try_for_each(|row| self.want(*row))
+        difference.wanted.iter().try_for_each(|row| self.want(*row))?;
+        let (fetched, dropped) = (difference.wanted.len() as u64, difference.beyond.len() as u64);
+        Ok(Repaired { scopes: 0, fetched, dropped })
     }
 
     fn drop_beyond(&mut self, rows: &[(u16, Uuid)]) -> Result<()> {

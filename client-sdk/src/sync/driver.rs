@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::machine::{Event, Failure, Notice, StateView};
 use super::transport::{TokenKeeper, Transport};
 use crate::error::{Error, Result};
-use crate::store::{Store, Verified};
+use crate::store::{Repaired, Store, Verified};
 
 use pace::Pace;
 use session::{Next, Session};
@@ -64,6 +64,8 @@ pub struct SyncReport {
     pub requests: u32,
     /// What came of comparing the device's rows with the server's, when they were compared.
     pub verified: Option<Verified>,
+    /// What was put right because it differed.
+    pub repaired: Repaired,
     /// Whether everything is on both sides.
     pub complete: bool,
 }
@@ -118,6 +120,12 @@ impl Syncer {
                 Next::RefreshToken => session.refresh().await?,
             }
         }
+    }
+
+    /// Like [`Syncer::sync_once`], and has every row compared with the server's.
+    pub async fn verify_once(&self, options: SyncOptions) -> Result<SyncReport> {
+        on_thread(&self.store, Store::verify_soon).await?;
+        self.sync_once(options).await
     }
 
     /// Keeps the device in sync until `cancel` resolves: pushes what is recorded at once, and waits for news.

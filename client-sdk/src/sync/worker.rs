@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::machine::{Command, Failure};
 use crate::error::Result;
-use crate::store::{Answered, Store, Verified};
+use crate::store::{Answered, Repaired, Store, Verified};
 
 /// Work that may wait: so many pages are in memory at most, besides the one that is being received.
 const JOBS_AHEAD: usize = 2;
@@ -24,6 +24,8 @@ pub struct Done {
     pub is_complete: bool,
     /// What came of comparing the rows with the server's.
     pub verified: Option<Verified>,
+    /// What is put right because it differed.
+    pub repaired: Repaired,
 }
 
 /// The worker of one request.
@@ -80,8 +82,11 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::NoteDay(now) => store.note_day(now)?,
         Command::Rebase(common) => store.rebase(&common)?,
         Command::ExpectDifference => store.expect_difference()?,
-        Command::Verify(digests) => done.verified = Some(store.apply_digests(&digests)?),
-        Command::Compare(listing) => store.apply_listing(&listing)?,
+        Command::Verify(digests) => {
+            let verified = store.apply_digests(&digests)?;
+            (done.verified, done.repaired.scopes) = (Some(verified), verified.differing);
+        }
+        Command::Compare(listing) => done.repaired = store.apply_listing(&listing)?,
         Command::Meet { last_no, last_hash } => store.meet(last_no, last_hash)?,
         Command::Rewind(number) => store.rewind(number)?,
         Command::NewIncarnation => store.new_incarnation()?,
@@ -107,6 +112,7 @@ impl Done {
         self.rows += other.rows;
         self.is_complete |= other.is_complete;
         self.verified = other.verified.or(self.verified);
+        self.repaired.add(other.repaired);
         self.answered.pushed += other.answered.pushed;
         self.answered.held += other.answered.held;
         self.answered.rejected += other.answered.rejected;

@@ -232,6 +232,7 @@ impl<'s> Session<'s> {
         report.applied = report.pushed - report.held - report.rejected;
         report.pulled_rows += done.rows;
         report.verified = done.verified.or(report.verified);
+        report.repaired.add(done.repaired);
         self.progress.pushed = report.pushed;
         self.tell();
     }
