@@ -171,9 +171,9 @@ pub struct Sync {
     /// How long a request waits for its turn before it is told to come back.
     pub queue_timeout_ms: u64,
     /// For how many days a deletion is told at least.
-    pub tombstone_days: u32,
+    pub tombstone_days: u16,
     /// After how many days without a contact nothing is kept for a device any more.
-    pub device_expiry_days: u32,
+    pub device_expiry_days: u16,
 }
 
 /// Log lines.

@@ -54,6 +54,7 @@ fn doors(app: &App) -> Router<App> {
         authenticate: authenticate(&app.auth),
         feed: app.feed.clone(),
         fleet: app.fleet.clone(),
+        device_expiry_days: app.config.sync.device_expiry_days,
         signals: app.metrics.sync.clone(),
         block_device: block_device(&app.auth),
         development: app.config.environment == Environment::Development,

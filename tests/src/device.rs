@@ -78,15 +78,21 @@ impl Device {
     /// Enrols a new device of `user` at the server.
     pub async fn enrol(address: SocketAddr, user: UserId) -> Self {
         let id = DeviceId(Uuid::now_v7());
-        let http = http_client();
+        let mut device = Self { address, ..Self::unconnected(id, Uuid::new_v4(), user) };
+        device.enrol_again().await;
+        device
+    }
+
+    /// Signs its person in again; what it holds stays.
+    pub async fn enrol_again(&mut self) {
+        let Self { id, user, address, http, .. } = &*self;
         let device = serde_json::json!({"id": id, "name": "phone", "model": "test", "appVersion": "1"});
-        let body = serde_json::json!({"email": email(user), "password": PASSWORD, "device": device});
+        let body = serde_json::json!({"email": email(*user), "password": PASSWORD, "device": device});
         let answer = http.post(format!("http://{address}/auth/enrol")).json(&body).send().await.expect("it answers");
         let status = answer.status();
         let body: serde_json::Value = answer.json().await.expect("the answer is JSON");
         assert_eq!(status, 200, "{body}");
-        let token = body["accessToken"].as_str().expect("a token").to_owned();
-        Self { address, token, http, ..Self::unconnected(id, Uuid::new_v4(), user) }
+        self.token = body["accessToken"].as_str().expect("a token").to_owned();
     }
 
     /// Returns the token that it sends with every request.

@@ -195,6 +195,27 @@ async fn mentors_see_their_own_devices_and_the_office_sees_all_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_silent_for_too_long_is_expired_until_it_returns() {
+    let (server, world) = started().await;
+    let mut tablet = Device::enrol(server.address, ANA).await;
+    tablet.sync().await;
+    let document = "{ syncHealth { devices expired silent upToDate } }";
+    for (days, state, health) in [(180, "SILENT", [1, 0, 1, 0]), (1, "EXPIRED", [1, 1, 0, 0])] {
+        world.advance_ms(days * DAY_MS);
+        let carmen = office(&server, CARMEN).await;
+        assert_eq!(device(&carmen, tablet.id).await["state"], state);
+        let figures = carmen.ask(document, json!({})).await["syncHealth"].take();
+        let names = ["devices", "expired", "silent", "upToDate"];
+        assert_eq!(names.map(|name| figures[name].as_i64().unwrap()), health, "{state}");
+    }
+    // Its token has lapsed, and its person signs in again.
+    tablet.enrol_again().await;
+    tablet.sync().await;
+    let carmen = office(&server, CARMEN).await;
+    assert_eq!(device(&carmen, tablet.id).await["state"], "UP_TO_DATE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_health_of_the_fleet_adds_up_and_takes_few_statements() {
     let (server, world) = started().await;
     let (mut silent, mut done) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, RADU).await);

@@ -12,7 +12,7 @@ use sync_protocol::id::{DeviceId, FindingId};
 use sync_protocol::rows::GoneReason;
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{History, Message};
-use tests::programme::{self, ANA, ENTERPRISES, PROGRAMME};
+use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
 use tests::simulator::server::{During, Sender, SimServer, Touch};
 use tests::site::{assert_equal_sides, find, phone_of, start_visit};
 use tests::state::{head, number, psql, texts};
@@ -165,6 +165,29 @@ async fn a_device_that_was_silent_for_too_long_or_is_blocked_holds_nothing_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_expired_signs_in_again_and_loses_no_work() {
+    let (server, visit) = started().await;
+    let phone = phone_of(&server, ANA).await;
+    phone.visits().set_gps_exception(visit.id, "înainte de expirare").unwrap();
+    delete_some(&server).await;
+    pass_days(&server, 400).await;
+    psql(&server.app.office, "DELETE FROM session").await;
+    assert_eq!(prune(&server).await, DELETED);
+    let db = server.db.clone();
+    drop(server);
+    let server = TestServer::on(db, Config::default(), Arc::new(SystemWorld));
+    let mut phone = phone;
+    phone.move_to(server.address);
+    assert!(phone.try_sync().await.is_err(), "its session is over");
+    phone.enrol(&email(ANA), PASSWORD).await;
+    assert_eq!(phone.sync().await.pushed, 1);
+    let kept = "SELECT count(*) FROM visit WHERE gps_exception_reason = 'înainte de expirare'";
+    assert_eq!(number(&server.app.office, kept).await, 1);
+    phone.sync().await;
+    assert_equal_sides(&server, &phone, ANA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_below_the_floor_is_told_to_compare_and_may_go_on_where_it_is() {
     let (server, _) = started().await;
     let mut device = Device::enrol(server.address, ANA).await;
@@ -205,7 +228,10 @@ async fn the_server_forgets_by_itself_what_is_old_at_its_start() {
         assert!(began.elapsed() < Duration::from_secs(20), "nothing is forgotten");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(number(&server.app.office, "SELECT count(*) FROM change_log WHERE operation = 'D'").await, DELETED as i64);
+    assert_eq!(
+        number(&server.app.office, "SELECT count(*) FROM change_log WHERE operation = 'D'").await,
+        DELETED as i64
+    );
 }
 
 /// Phones push and pull, the office deletes, and at the same time everything is forgotten that every device in touch has
@@ -238,7 +264,9 @@ async fn pushes_go_on_while_deletions_are_forgotten_and_no_device_in_touch_misse
         for n in 0..10 {
             device.create(&sample::finding(&visit, &format!("nouă {round} {n}")));
         }
-        let one = format!("DELETE FROM finding WHERE id = (SELECT id FROM finding WHERE text LIKE 'constatarea%' ORDER BY id OFFSET {round} LIMIT 1)");
+        let one = format!(
+            "DELETE FROM finding WHERE id = (SELECT id FROM finding WHERE text LIKE 'constatarea%' ORDER BY id OFFSET {round} LIMIT 1)"
+        );
         psql(&server.app.office, &one).await;
         let began = Instant::now();
         let answer = device.sync_once().await;

@@ -417,9 +417,10 @@ async fn a_download_that_goes_on_is_told_what_it_has_and_not_what_it_never_had()
     programme::import(office, std::slice::from_ref(&visit)).await;
     let whole = device.send(&[]).await;
     // Up to the first finding, and no further.
-    let at = whole.messages.iter().position(|message| {
-        matches!(message, Message::Rows(rows) if rows.kind == Some(EntityKind::Finding))
-    });
+    let at = whole
+        .messages
+        .iter()
+        .position(|message| matches!(message, Message::Rows(rows) if rows.kind == Some(EntityKind::Finding)));
     let cut = whole.messages[at.unwrap()..].iter().position(|message| matches!(message, Message::Checkpoint(_)));
     device.take(&whole.messages[..=at.unwrap() + cut.unwrap()]);
     let held = device.cache.all::<sync_protocol::entity::Finding>()[0].id;

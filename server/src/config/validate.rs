@@ -25,8 +25,8 @@ impl Config {
             ("sync.page_rows", self.sync.page_rows),
             ("sync.concurrent_requests", self.sync.concurrent_requests),
             ("sync.queued_requests", self.sync.queued_requests),
-            ("sync.tombstone_days", self.sync.tombstone_days as usize),
-            ("sync.device_expiry_days", self.sync.device_expiry_days as usize),
+            ("sync.tombstone_days", self.sync.tombstone_days.into()),
+            ("sync.device_expiry_days", self.sync.device_expiry_days.into()),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => refuse(format!("the setting `{key}` must be at least 1")),

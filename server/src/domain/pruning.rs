@@ -24,9 +24,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// For how many days deletions are told at least.
-    pub tombstone_days: u32,
+    pub tombstone_days: u16,
     /// After how many days of silence nothing is kept for a device.
-    pub device_expiry_days: u32,
+    pub device_expiry_days: u16,
 }
 
 impl Retention {
@@ -37,7 +37,7 @@ impl Retention {
 
     /// Returns what may be forgotten at an instant.
     pub fn horizon(&self, now: Timestamp) -> Horizon {
-        let ago = |days: u32| now.plus_ms(-i64::from(days) * DAY_MS);
+        let ago = |days: u16| now.plus_ms(-i64::from(days) * DAY_MS);
         Horizon { before: ago(self.tombstone_days), heard_since: ago(self.device_expiry_days) }
     }
 }

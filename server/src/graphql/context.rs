@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) office: Db,
     /// What devices said of themselves.
     pub(super) fleet: Arc<Fleet>,
+    /// After how many days of silence nothing is kept for a device.
+    pub(super) device_expiry_days: u16,
     pub(super) signals: SyncSignals,
     /// Blocks devices, and whoever is signed in on them.
     pub(super) block_device: BlockDevice,

@@ -30,7 +30,8 @@ fn view(request: &RequestContext, arguments: &Named) -> Result<View, Fault> {
     };
     let access = policy::devices(&request.viewer);
     let access = access.ok_or_else(|| Fault::new(ErrorCode::Forbidden, "Your role may not see devices."))?;
-    Ok(View { programme: request.viewer.programme_id, access, now: request.now(), silent_after_days })
+    let (programme, expired_after_days) = (request.viewer.programme_id, request.shared.device_expiry_days.into());
+    Ok(View { programme, access, now: request.now(), silent_after_days, expired_after_days })
 }
 
 fn days(value: &async_graphql::Value) -> Option<i32> {

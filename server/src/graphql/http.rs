@@ -78,6 +78,8 @@ pub struct GraphqlState {
     pub feed: Arc<Feed>,
     /// What devices said of themselves.
     pub fleet: Arc<Fleet>,
+    /// After how many days of silence nothing is kept for a device.
+    pub device_expiry_days: u16,
     /// What is measured of sync.
     pub signals: SyncSignals,
     /// Blocks devices.
@@ -157,6 +159,7 @@ impl Edge {
             feed: state.feed.clone(),
             office: state.office.clone(),
             fleet: state.fleet.clone(),
+            device_expiry_days: state.device_expiry_days,
             signals: state.signals.clone(),
             block_device: state.block_device.clone(),
         };

@@ -45,7 +45,8 @@ pub async fn prune(db: &Db, programme: Uuid, horizon: &Horizon, batch: usize) ->
     let mut tx = conn.write_tx().await?;
     raise_floor(&mut tx, programme, newest).await?;
     let (exits, graves): (Vec<Place>, Vec<Place>) = places.into_iter().partition(|place| place.left_scope.is_some());
-    let forgotten = forget_graves(&mut tx, programme, &graves).await? + forget_exits(&mut tx, programme, &exits).await?;
+    let forgotten =
+        forget_graves(&mut tx, programme, &graves).await? + forget_exits(&mut tx, programme, &exits).await?;
     tx.commit().await?;
     Ok(forgotten)
 }

@@ -254,7 +254,8 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
     let viewer = session.desk.viewers.at(&mut snapshot, programme, session.caller.user).await?;
     let viewer = viewer.ok_or(Stop::SignedOut)?;
     let (history, common) = history(&mut snapshot, &session.hello).await?;
-    let floor = Some(snapshot.bounds().floor_seq).filter(|floor| history == History::Same && is_below(&session.hello, *floor));
+    let floor =
+        Some(snapshot.bounds().floor_seq).filter(|floor| history == History::Same && is_below(&session.hello, *floor));
     let durable_seq = durable_seq(&snapshot, &session.hello);
     let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
     let welcome = Welcome {

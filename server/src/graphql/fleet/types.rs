@@ -10,8 +10,13 @@ use crate::graphql::types::{
 use crate::store::fleet::FIELDS;
 
 /// The states of a device with what they mean, in the order in which they are tried.
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("BLOCKED", "It may not talk to the server: suspended, revoked or wiped."),
+    (
+        "EXPIRED",
+        "It has not been in touch for so long that nothing is kept for it. When it returns, its work is taken and its rows \
+         are compared one scope at a time.",
+    ),
     ("SILENT", "It has not been in touch for `silentAfterDays` days although its user has assignments."),
     ("NEVER_SYNCED", "It was enrolled and has not synced yet."),
     ("STALLED", "It is in touch, has work waiting, and nothing moves: over more than an hour and three syncs."),
@@ -27,9 +32,10 @@ const STATUSES: [(&str, &str); 5] = [
 ];
 
 /// The figures of the health of a fleet: name, type, and what it says.
-pub(super) const HEALTH: [(&str, &str, &str); 18] = [
+pub(super) const HEALTH: [(&str, &str, &str); 19] = [
     ("devices", "Int!", "Devices in all, blocked ones included."),
     ("blocked", "Int!", "Devices in the state `BLOCKED`. The states exclude each other and add up to `devices`."),
+    ("expired", "Int!", "Devices in the state `EXPIRED`: whoever has one should sync, or block it."),
     ("silent", "Int!", "Devices in the state `SILENT`."),
     ("neverSynced", "Int!", "Devices in the state `NEVER_SYNCED`."),
     ("stalled", "Int!", "Devices in the state `STALLED`: someone should call their users."),

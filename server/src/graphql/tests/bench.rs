@@ -201,6 +201,7 @@ async fn serve(office: Db, development: bool) -> SocketAddr {
         authenticate: Arc::new(move |token| async move { caller(token) }.boxed()),
         feed: Arc::default(),
         fleet: Arc::default(),
+        device_expiry_days: 180,
         signals: SyncSignals::default(),
         block_device: Arc::new(|_| async { Ok(true) }.boxed()),
         development,

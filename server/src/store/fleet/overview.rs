@@ -9,7 +9,7 @@ use crate::store::query::{Column, Direction, Filter, Order, Position, push_after
 use crate::store::{Conn, Record, Sql, StoreError};
 
 /// The codes of a device's state. A device has the first one that holds.
-const STATES: &[&str] = &["BLOCKED", "SILENT", "NEVER_SYNCED", "STALLED", "PENDING", "UP_TO_DATE"];
+const STATES: &[&str] = &["BLOCKED", "EXPIRED", "SILENT", "NEVER_SYNCED", "STALLED", "PENDING", "UP_TO_DATE"];
 /// The codes of a device's status.
 const STATUSES: &[&str] = &["ACTIVE", "SUSPENDED", "REVOKED", "WIPE_REQUESTED", "WIPED"];
 
@@ -22,7 +22,7 @@ pub enum DeviceAccess {
     Of(Uuid),
 }
 
-/// The view of a fleet: whose, as of when, and after how many days a device counts as silent.
+/// The view of a fleet: whose, as of when, and after how many days a device counts as silent, and as expired.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// The programme.
@@ -33,6 +33,8 @@ pub struct View {
     pub now: Timestamp,
     /// The days.
     pub silent_after_days: i32,
+    /// The days after which nothing is kept for a device.
+    pub expired_after_days: i32,
 }
 
 /// One page of devices.
@@ -148,6 +150,7 @@ fn push_fleet(sql: &mut Sql, view: &View) {
     sql.push(
         "(SELECT d.id, d.user_id, d.name, d.model, d.status, \
              CASE WHEN d.status <> 'ACTIVE' THEN 'BLOCKED' \
+                  WHEN coalesce(c.contact_at, d.enrolled_at) < v.now - v.expiry THEN 'EXPIRED' \
                   WHEN a.has_assignments AND coalesce(c.contact_at, d.enrolled_at) < v.now - v.silent THEN 'SILENT' \
                   WHEN c.contact_at IS NULL THEN 'NEVER_SYNCED' \
                   WHEN c.stalled_at IS NOT NULL THEN 'STALLED' \
@@ -172,8 +175,10 @@ fn push_fleet(sql: &mut Sql, view: &View) {
     sql.push_bind(view.now);
     sql.push("::timestamptz AS now, ");
     sql.push_bind(view.silent_after_days);
+    sql.push(" * interval '1 day' AS silent, ");
+    sql.push_bind(view.expired_after_days);
     sql.push(
-        " * interval '1 day' AS silent) v CROSS JOIN device d \
+        " * interval '1 day' AS expiry) v CROSS JOIN device d \
          LEFT JOIN device_contact c ON c.programme_id = d.programme_id AND c.device_id = d.id \
          CROSS JOIN LATERAL (SELECT EXISTS (SELECT 1 FROM scope_grant g WHERE g.programme_id = d.programme_id \
              AND g.user_id = d.user_id AND g.scope_kind = 'ENTERPRISE' AND g.valid_from_at <= v.now \

@@ -250,8 +250,11 @@ impl State {
             Entry { position, scope_id: scope, gone, origin }
         });
         let left = later(&self.exits).into_iter().filter(move |position| !is_held(position));
-        let left = left.map(move |position| {
-            Entry { position, scope_id: scope, gone: Some(GoneReason::Left), origin: origin_of(&position) }
+        let left = left.map(move |position| Entry {
+            position,
+            scope_id: scope,
+            gone: Some(GoneReason::Left),
+            origin: origin_of(&position),
         });
         live.chain(left).filter(move |entry| !self.is_shown_by(programme, entry.position.seq, own))
     }
