@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::TryRngCore as _;
 use sync_protocol::time::Timestamp;
@@ -14,7 +14,8 @@ pub trait World: Send + Sync {
     /// Returns the current instant by the wall clock, which people may set wrongly.
     fn now(&self) -> Timestamp;
 
-    /// Returns the milliseconds since some start, which no change of the wall clock moves.
+    /// Returns the milliseconds since the device was started, time asleep included, which no change of the wall clock
+    /// moves. They tell how long ago work was done whose wall clock cannot be believed.
     fn uptime_ms(&self) -> u64;
 
     /// Fills `bytes` with unpredictable bytes.
@@ -39,22 +40,34 @@ pub trait World: Send + Sync {
 pub type SharedWorld = Arc<dyn World>;
 
 /// The real clocks and the operating system's randomness.
-#[derive(Debug)]
-pub struct SystemWorld {
-    started: Instant,
-}
+#[derive(Debug, Default)]
+pub struct SystemWorld;
 
 impl SystemWorld {
-    /// Returns the world, whose uptime starts now.
+    /// Returns the world.
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self
     }
 }
 
-impl Default for SystemWorld {
-    fn default() -> Self {
-        Self::new()
-    }
+/// The clock that counts from the start of the device.
+#[cfg(unix)]
+fn since_boot() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = ClockId::Boottime;
+    // Elsewhere this one goes on while the device sleeps.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = ClockId::Monotonic;
+    let since = clock_gettime(clock);
+    Duration::new(since.tv_sec.max(0) as u64, since.tv_nsec as u32)
+}
+
+/// Where there is no such clock, it counts from its first use.
+#[cfg(not(unix))]
+fn since_boot() -> Duration {
+    static STARTED: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    STARTED.elapsed()
 }
 
 impl World for SystemWorld {
@@ -64,7 +77,7 @@ impl World for SystemWorld {
     }
 
     fn uptime_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+        since_boot().as_millis() as u64
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

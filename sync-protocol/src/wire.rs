@@ -69,6 +69,10 @@ pub struct Hello {
     /// Set when the server is to send the digests of the scopes: the highest number of a kind that the device knows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub verify_kinds: u16,
+    /// With changes to send: the device's clock that nobody can set, of which each mutation has the reading at its
+    /// capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
 }
 
 fn is_false(value: &bool) -> bool {

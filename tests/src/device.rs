@@ -42,6 +42,8 @@ pub struct Device {
     pub wait_ms: u32,
     /// The highest number of a kind whose digests it asks for; 0 when it asks for none.
     pub verify_kinds: u16,
+    /// What its clock that nobody can set shows; `None` when it has none.
+    pub uptime_ms: Option<u64>,
     /// How much its clock is ahead.
     pub clock_ahead_ms: i64,
     /// Where it sends to: the server, or a proxy before it.
@@ -68,6 +70,7 @@ impl Device {
             cache: Cache::default(),
             wait_ms: 0,
             verify_kinds: 0,
+            uptime_ms: None,
             clock_ahead_ms: 0,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::new(),
@@ -122,7 +125,7 @@ impl Device {
             row_id,
             author: self.user,
             captured_at: now().plus_ms(self.clock_ahead_ms),
-            uptime_ms: 0,
+            uptime_ms: self.uptime_ms.unwrap_or(0),
             base_seq: 0,
             field_bases: Vec::new(),
             patch,
@@ -171,6 +174,7 @@ impl Device {
             wall_clock: now().plus_ms(self.clock_ahead_ms),
             wait_ms: self.wait_ms,
             verify_kinds: self.verify_kinds,
+            uptime_ms: self.uptime_ms,
         }
     }
 

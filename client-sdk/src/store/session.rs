@@ -86,8 +86,10 @@ impl Store {
         // The place that is told must be kept. What was recorded is safe in the outbox, and the cache, which may owe
         // thousands of rows to its file, writes them while the server works.
         self.drain(|inner| inner.cache.keep_pages())?;
+        let uptime_ms = self.world().uptime_ms();
         self.read(|inner| {
             let scopes = inner.scopes()?;
+            let outbox = inner.outbox.summary(now)?;
             Ok(Hello {
                 protocol: PROTOCOL,
                 app: app.to_owned(),
@@ -97,10 +99,11 @@ impl Store {
                 scopes_hash: scopes_hash(&scopes),
                 scope_count: scopes.len() as u32,
                 behind: inner.behind()?,
-                outbox: inner.outbox.summary(now)?,
+                outbox,
                 wall_clock: now,
                 wait_ms,
                 verify_kinds: if inner.is_verification_due(now.0)? { KINDS } else { 0 },
+                uptime_ms: (outbox.pending > 0).then_some(uptime_ms),
             })
         })
     }

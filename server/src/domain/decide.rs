@@ -23,6 +23,7 @@ use super::write::{Batch, Incoming};
 use crate::store::mutations::HeldMutation;
 
 mod approval;
+mod clock;
 mod concurrent;
 mod late;
 
@@ -139,15 +140,15 @@ impl Verdict {
     }
 }
 
-/// How long a request may have been under way on a slow network.
-const UPLOAD_DOUBT_MS: i64 = 120_000;
-
 /// On whose behalf a mutation is decided: held work may be another person's than the batch that releases it.
 #[derive(Clone, Copy)]
 struct Source<'v> {
     viewer: &'v Viewer,
     device: Uuid,
     clock_offset_ms: i64,
+    uptime_ms: Option<u64>,
+    /// Of held work: when it was captured, as far as that could be told as it came.
+    corrected_at: Option<Timestamp>,
     received_at: Timestamp,
     is_strict: bool,
     /// The decision of a person that this work shall take effect although it was held.
@@ -160,6 +161,8 @@ impl<'v> Source<'v> {
             viewer: batch.viewer,
             device: batch.outbox.device,
             clock_offset_ms: batch.clock_offset_ms,
+            uptime_ms: batch.uptime_ms,
+            corrected_at: None,
             received_at: batch.received_at,
             is_strict: batch.is_strict,
             approval: None,
@@ -171,6 +174,8 @@ impl<'v> Source<'v> {
             viewer,
             device: held.outbox.device,
             clock_offset_ms: held.clock_offset_ms,
+            uptime_ms: None,
+            corrected_at: held.corrected_at,
             received_at: held.held_at,
             is_strict: false,
             approval: None,
@@ -179,16 +184,6 @@ impl<'v> Source<'v> {
 
     fn is_office(&self) -> bool {
         self.device.is_nil()
-    }
-
-    /// The instant of capture by the server's clock, never in the future: what was allowed then is allowed now.
-    ///
-    /// A clock that seems to be a little behind may be a right one whose request was long under way. Its word counts:
-    /// else the last work before a handover would be taken for work after it.
-    fn captured_at(&self, mutation: &Mutation) -> Timestamp {
-        let is_in_doubt = (0..=UPLOAD_DOUBT_MS).contains(&self.clock_offset_ms);
-        let offset_ms = if is_in_doubt { 0 } else { self.clock_offset_ms };
-        mutation.captured_at.plus_ms(offset_ms).min(self.received_at)
     }
 }
 
@@ -289,6 +284,9 @@ impl Decider<'_> {
         let Some(shown) = shown_by_sender(mutation, slot.now.as_ref()) else {
             return Verdict::waiting_for(key);
         };
+        if let Some(held) = source.doubt(mutation) {
+            return held;
+        }
         if let Some(denied) = self.check_permission(mutation, slot.now.as_ref(), &shown, source) {
             return denied;
         }
@@ -405,7 +403,8 @@ impl Decider<'_> {
             let decide = |action: &Action| policy::decide(viewer, *action, mutation.kind, scope, at);
             actions.iter().all(|action| decide(action).is_allowed())
         };
-        let at = source.captured_at(mutation);
+        // Who approves what nobody can date lets it count as work of the day on which it came.
+        let at = source.captured_at(mutation).unwrap_or(source.received_at);
         // Who approves held work may let it take effect where its author could not.
         let may_approver = |scope| source.approval.is_some() && may(self.batch.viewer, scope, self.batch.received_at);
         let is_allowed = |scope| may(source.viewer, scope, at) || may_approver(scope);
@@ -468,7 +467,9 @@ impl Decider<'_> {
             }
             (Verdict::Held(hold), mutation) => {
                 self.is_verbatim = false;
-                let item = traces::held_item(incoming.no, mutation.as_ref(), hold.code, hold.waits_for, self.batch);
+                let captured_at = mutation.as_ref().and_then(|m| Source::of(self.batch).captured_at(m));
+                let (code, waits_for) = (hold.code, hold.waits_for);
+                let item = traces::held_item(incoming.no, mutation.as_ref(), code, waits_for, captured_at, self.batch);
                 self.replace(EntityKind::HeldItem, item);
             }
             (Verdict::Rejected { .. }, _) => self.is_verbatim = false,

@@ -175,6 +175,7 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
         viewer: request.viewer,
         received_at: request.now,
         clock_offset_ms: 0,
+        uptime_ms: None,
         is_strict: true,
         trusts_new: false,
         mutations: mutations.collect(),

@@ -30,6 +30,8 @@ pub struct Sender<'v> {
     pub received_at: Timestamp,
     /// The server's clock minus the device's.
     pub clock_offset_ms: i64,
+    /// The device's clock that nobody can set, when it was told.
+    pub uptime_ms: Option<u64>,
 }
 
 /// A push whose mutations are decoded and chained.
@@ -106,6 +108,7 @@ async fn try_receive(
         viewer: sender.viewer,
         received_at: sender.received_at,
         clock_offset_ms: sender.clock_offset_ms,
+        uptime_ms: sender.uptime_ms,
         is_strict: false,
         trusts_new: attempt == 1,
         mutations: Cow::Borrowed(fresh),

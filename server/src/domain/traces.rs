@@ -155,6 +155,7 @@ pub(super) fn held_item(
     mutation: Option<&Mutation>,
     code: &str,
     waits_for: Option<Uuid>,
+    corrected_at: Option<Timestamp>,
     batch: &Batch<'_>,
 ) -> Trace {
     let outbox = &batch.outbox;
@@ -180,7 +181,7 @@ pub(super) fn held_item(
         }),
         content: mutation.map(content),
         captured_at: mutation.map(|mutation| mutation.captured_at),
-        corrected_at: mutation.map(|mutation| mutation.captured_at.plus_ms(batch.clock_offset_ms)),
+        corrected_at,
         clock_offset_s: Some(offset_s),
         decided_by: None,
         decision_note: None,

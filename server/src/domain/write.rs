@@ -48,6 +48,8 @@ pub struct Batch<'v> {
     pub received_at: Timestamp,
     /// The server's clock minus the device's.
     pub clock_offset_ms: i64,
+    /// The device's clock that nobody can set, when it was told.
+    pub uptime_ms: Option<u64>,
     /// Whether a concurrent edit refuses the mutation instead of being settled by policy.
     pub is_strict: bool,
     /// Whether rows that the batch creates are taken for new without looking. One that is there after all makes the

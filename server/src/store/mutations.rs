@@ -218,12 +218,14 @@ pub struct HeldMutation {
     pub held_at: Timestamp,
     /// The server's clock minus the device's when it was sent, to the second.
     pub clock_offset_ms: i64,
+    /// When it was captured, by the server's clock; `None` when nobody can tell.
+    pub corrected_at: Option<Timestamp>,
 }
 
 /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
 pub async fn held_for(tx: &mut Tx, programme: Uuid, rows: &[Uuid]) -> Result<Vec<HeldMutation>, StoreError> {
     const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
-             h.clock_offset_s \
+             h.clock_offset_s, h.corrected_at \
          FROM held_item h \
          JOIN mutation_line m ON m.programme_id = h.programme_id AND m.device_id = h.device_id \
               AND m.incarnation = h.incarnation AND m.no = h.mutation_no \
@@ -240,7 +242,7 @@ pub async fn held_between(
     last: u64,
 ) -> Result<Vec<HeldMutation>, StoreError> {
     const HELD: &str = "SELECT m.device_id, m.incarnation, m.no, m.payload, h.id, h.waits_for_id, h.held_at, \
-             h.clock_offset_s \
+             h.clock_offset_s, h.corrected_at \
          FROM mutation_line m \
          JOIN held_item h ON h.programme_id = m.programme_id AND h.author_id = m.author_id \
               AND h.device_id = m.device_id AND h.incarnation = m.incarnation AND h.mutation_no = m.no \
@@ -264,6 +266,7 @@ fn held(programme: Uuid, records: &[super::Record]) -> Result<Vec<HeldMutation>,
                 waits_for_id: record.opt_uuid(5)?,
                 held_at: record.timestamp(6)?,
                 clock_offset_ms: record.opt_int(7)?.unwrap_or(0) * 1_000,
+                corrected_at: record.opt_timestamp(8)?,
             })
         })
         .collect()

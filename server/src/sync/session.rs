@@ -321,6 +321,7 @@ async fn receive<S: SyncStore>(
         viewer,
         received_at,
         clock_offset_ms: received_at.0 - session.hello.wall_clock.0,
+        uptime_ms: session.hello.uptime_ms,
     };
     let result = push::receive(&session.desk.store, &session.desk.feed, &sender, push).await?;
     session.desk.signals.pushed(&result, push.repeats(known_no));

@@ -53,6 +53,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
         ("end", end()),
         ("fault", Message::Fault(fault())),
         ("hello_verify", Message::Hello(Hello { verify_kinds: 21, ..hello() })),
+        ("hello_uptime", Message::Hello(Hello { uptime_ms: Some(7_200_000), ..hello() })),
         (
             "welcome_restored",
             Message::Welcome(Welcome {
@@ -115,6 +116,7 @@ fn hello() -> Hello {
         wall_clock: NOW,
         wait_ms: 25_000,
         verify_kinds: 0,
+        uptime_ms: None,
     }
 }
 

@@ -255,6 +255,7 @@ impl Backend {
                 viewer: &viewer,
                 received_at,
                 clock_offset_ms: 0,
+                uptime_ms: None,
                 is_strict: true,
                 trusts_new: false,
                 mutations: vec![incoming].into(),

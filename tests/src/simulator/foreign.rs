@@ -142,6 +142,7 @@ impl Foreign {
             wall_clock: now,
             wait_ms: 0,
             verify_kinds: 0,
+            uptime_ms: None,
         })
         .write(&mut body);
         let pending: Vec<Vec<u8>> = self.outbox[self.acked..].iter().map(|(bytes, _)| bytes.clone()).collect();

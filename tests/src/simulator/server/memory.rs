@@ -588,6 +588,7 @@ fn held_mutation(
         waits_for_id: item.waits_for_id,
         held_at: item.held_at,
         clock_offset_ms: i64::from(item.clock_offset_s.unwrap_or(0)) * 1_000,
+        corrected_at: item.corrected_at,
     };
     Some((kept.record.received_at, held))
 }
