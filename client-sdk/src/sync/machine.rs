@@ -27,7 +27,7 @@ pub struct Machine {
     failures: u32,
     /// Answers in a row that brought nothing although more was promised.
     stalls: u32,
-    /// Whether the tokens were refreshed since the last welcome.
+    /// Whether the request under way is the first one with new tokens: if they are refused too, the person is asked.
     has_refreshed: bool,
     /// Whether everything was on both sides after the last session.
     is_up_to_date: bool,
@@ -66,10 +66,13 @@ impl Machine {
             Event::Frame(message) => self.frame(message, view),
             Event::Ended => self.ended(view),
             Event::Failed(failure) => self.failed(failure, view),
-            Event::TokenRefreshed => self.start(view),
+            Event::TokenRefreshed => {
+                self.has_refreshed = true;
+                self.start(view)
+            }
             Event::TokenRefused => self.needs_sign_in(),
             Event::Cancel => {
-                self.phase = Phase::Idle;
+                (self.phase, self.has_refreshed) = (Phase::Idle, false);
                 vec![Command::Abort, Command::Notify(Notice::Stopped)]
             }
         }
@@ -239,6 +242,8 @@ impl Machine {
         if failure == Failure::Unauthorised {
             return self.unauthorised();
         }
+        // Whatever time passes until the next request, the tokens may run out in it.
+        self.has_refreshed = false;
         self.failures = self.failures.saturating_add(1);
         self.is_up_to_date = false;
         let after_ms = backoff::delay_ms(&failure, self.failures, view.random);
@@ -249,7 +254,6 @@ impl Machine {
         if self.has_refreshed {
             return self.needs_sign_in();
         }
-        self.has_refreshed = true;
         self.phase = Phase::Refreshing;
         vec![Command::RefreshToken]
     }

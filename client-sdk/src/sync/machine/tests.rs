@@ -240,6 +240,23 @@ fn a_refused_token_is_refreshed_once_and_then_the_person_is_asked() {
 }
 
 #[test]
+fn a_network_that_fails_around_a_refresh_signs_nobody_out() {
+    let refuse = || Event::Failed(Failure::Unauthorised);
+    let lose = || Event::Failed(Failure::Offline("the connection broke".to_owned()));
+    let cases = [
+        ("the new tokens were lost", vec![refuse(), lose(), Event::Timer]),
+        ("they ran out without having been used", vec![refuse(), Event::TokenRefreshed, lose(), Event::Timer]),
+        ("the session was cancelled", vec![refuse(), Event::TokenRefreshed, Event::Cancel, Event::Wake]),
+    ];
+    for (name, events) in cases {
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &view(0, 1));
+        run(&mut machine, &view(0, 1), events);
+        assert_eq!(machine.handle(refuse(), &view(0, 1)), [Command::RefreshToken], "{name}");
+    }
+}
+
+#[test]
 fn a_server_that_promises_more_and_sends_nothing_is_left_alone_for_a_while() {
     let mut machine = Machine::new(0);
     machine.handle(Event::Wake, &view(0, 1));
