@@ -5,6 +5,7 @@
 //! - [`io_errors`]: a call fails, once or for a while.
 //! - [`migrations`]: files of earlier versions are opened on a failing disk.
 //! - [`power_loss`]: the power goes at any call, while recording, syncing or opening.
+//! - [`settled`]: the power goes after changes were settled.
 
 mod model;
 mod phone;
@@ -16,3 +17,4 @@ pub mod damage;
 pub mod io_errors;
 pub mod migrations;
 pub mod power_loss;
+pub mod settled;

@@ -172,6 +172,15 @@ impl Outbox {
         Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
     }
 
+    /// Returns the rows of changes that were refused or held once and are settled now.
+    pub(super) fn given_up(&self) -> Result<Vec<RowKey>> {
+        const SQL: &str = "SELECT position, kind, row_id, state, seq FROM change
+                           WHERE state = ?1 AND answer IS NOT NULL";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
+        let heads = statement.query_map([ChangeState::Settled.number()], head).doing("read the outbox")?;
+        heads.map(|head| head.map(|head| head.key)).collect::<rusqlite::Result<_>>().doing("read the outbox")
+    }
+
     /// Returns the changes after a position, oldest first.
     pub(super) fn heads_after(&self, position: u64) -> Result<Vec<Head>> {
         self.heads_between(position, self.last)

@@ -62,7 +62,7 @@ impl Inner {
         // rows meanwhile, with a scope, so that the changes are laid over it as if it had never seen them.
         self.cache.begin()?;
         self.cache.forget_after(from - 1);
-        self.cache.commit()?;
+        self.cache.commit_durably()?;
         self.outbox.durably(work)?;
         self.outbox.mark.iter().for_each(Mark::sync);
         self.overlay = Overlay::load(&self.outbox)?;

@@ -31,6 +31,7 @@ impl Inner {
             self.repair_row(key, &heads)?;
         }
         self.lay_over_again()?;
+        self.take_off_given_up()?;
         self.refresh_answered()?;
         self.settle_what_came()?;
         if count > 0 {
@@ -101,6 +102,18 @@ impl Inner {
         }
         keys.retain(|key| !self.overlay.contains(*key));
         keys.into_iter().try_for_each(|key| self.refresh(key))
+    }
+
+    /// Takes off what the person gave up in a part of the cache that was lost.
+    fn take_off_given_up(&mut self) -> Result<()> {
+        let mut keys = self.outbox.given_up()?;
+        keys.retain(|key| !self.overlay.contains(*key));
+        for key in keys {
+            if self.cache.get(key)?.is_some_and(|(seq, _)| seq == LOCAL_ONLY) || self.cache.is_kept_aside(key)? {
+                self.refresh(key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lays the changes of a row over what is shown of it, which is the server's version when none is kept aside.
