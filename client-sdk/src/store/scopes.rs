@@ -9,7 +9,7 @@ use sync_protocol::mutation::ChainHash;
 use sync_protocol::wire::Scopes;
 use uuid::Uuid;
 
-use super::cache::{LOCAL_ONLY, UNCONFIRMED};
+use super::cache::{Base, LOCAL_ONLY, UNCONFIRMED};
 use super::overlay::Layer;
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
@@ -182,7 +182,7 @@ impl Inner {
         }
         for key in self.overlay.keys() {
             if let Some(base) = self.cache.base(key)?.filter(|base| base.seq > seq as i64) {
-                self.cache.keep_base(key.0, &super::cache::Base { seq: 0, ..base })?;
+                self.cache.keep_base(key.0, &Base { seq: 0, ..base })?;
             }
         }
         Ok(())
@@ -218,17 +218,19 @@ impl Inner {
         self.load_conflicts()
     }
 
-    /// Forgets server's versions of rows that were created here and did not come again: they are created anew, as
-    /// recorded. A row that was only changed here stays shown as it was, for the person to decide.
+    /// Gives up server's versions that did not come again of rows with unsettled changes. What was created here is
+    /// created anew, as recorded. A row that was only changed here stays shown as it was until that is settled.
     fn drop_unconfirmed_bases(&mut self) -> Result<()> {
         for key in self.overlay.keys() {
-            let is_creation = self.overlay.layers(key).first().is_some_and(Layer::is_creation);
-            if is_creation && self.cache.base(key)?.is_some_and(|base| base.seq <= 0) {
-                self.cache.drop_base(key)?;
-                match self.lay_over(key, None)? {
-                    Some(row) => self.cache.show(key.0, LOCAL_ONLY, &row)?,
-                    None => self.cache.hide(key)?,
-                }
+            let Some(base) = self.cache.base(key)?.filter(|base| base.seq <= 0) else { continue };
+            if !self.overlay.layers(key).first().is_some_and(Layer::is_creation) {
+                self.cache.keep_base(key.0, &Base { is_gone: true, ..base })?;
+                continue;
+            }
+            self.cache.drop_base(key)?;
+            match self.lay_over(key, None)? {
+                Some(row) => self.cache.show(key.0, LOCAL_ONLY, &row)?,
+                None => self.cache.hide(key)?,
             }
         }
         Ok(())

@@ -25,19 +25,32 @@ fn a_refused_change_does_not_hide_what_was_written_after_it() {
 }
 
 #[test]
-fn a_row_that_was_voided_here_and_is_lost_there_is_not_shown_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
-    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
-    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
-    store.start_over().unwrap();
-    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
-    let answered = answer(&store, 0, false, Vec::new());
-    store.apply_result(&answered).unwrap();
-    store.apply_page(&page(Vec::new(), Some(1_000_000))).unwrap();
-    store.flush().unwrap();
-    assert_eq!(shown(&store, 1), None);
+fn a_row_that_was_changed_here_and_is_lost_there_is_not_shown_again() {
+    let void: fn(&Store) = |store| store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    let changes: [(fn(&Store), Outcome); 2] =
+        [(void, Outcome::Applied), (|store| patch(store, 1, "text", "mine"), Outcome::Rejected)];
+    for ((change, outcome), is_answered_first) in changes.into_iter().flat_map(|of| [(of, true), (of, false)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+        store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+        change(&store);
+        store.start_over().unwrap();
+        store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+        let answered = answer(&store, 0, false, vec![result(1, outcome)]);
+        let everything = page(Vec::new(), Some(1_000_000));
+        if !is_answered_first {
+            store.apply_page(&everything).unwrap();
+        }
+        store.apply_result(&answered).unwrap();
+        store.apply_page(&everything).unwrap();
+        store.flush().unwrap();
+        for refused in store.rejected(1).unwrap() {
+            assert_eq!(shown(&store, 1).unwrap().0, "mine", "a refused change stays for the person to decide");
+            store.discard(refused.change_id).unwrap();
+        }
+        assert_eq!(shown(&store, 1), None, "{outcome:?}, answered before everything is here: {is_answered_first}");
+    }
 }
 
 #[test]
