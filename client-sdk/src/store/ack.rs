@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sync_protocol::mutation::Op;
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::{Commit, Outcome, PushResult};
 
 use super::answers::{self, Stretch};
-use super::cache::Base;
+use super::cache::{Base, LOCAL_ONLY};
 use super::change::{Answer, ChangeState};
 use super::outbox::{Head, Outbox, RowKey};
 use super::overlay::Overlay;
@@ -186,6 +186,7 @@ impl Inner {
             if let [_] = self.overlay.layers(head.key)
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
+                && !(has_bases && self.cache.base(head.key)?.is_some_and(|base| base.seq <= 0))
             {
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
@@ -210,7 +211,7 @@ impl Inner {
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
-        let (mut seq, mut row) = (known, base.map(|base| base.row));
+        let (mut seq, mut row) = (base.as_ref().map(|base| base.seq), base.map(|base| base.row));
         let mut confirmed = false;
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
@@ -218,14 +219,16 @@ impl Inner {
             if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || row.is_some();
+                seq = Some(version_with(seq, &mutation, head.seq));
                 row = laid_over(row, &mutation);
-                seq = seq.max(head.seq as i64);
             }
             self.overlay.set_state(head.position, head.state, head.seq);
         }
         if confirmed {
             match row {
-                Some(row) => self.cache.keep_base(key.0, &Base { seq, row, is_gone: false })?,
+                Some(row) => {
+                    self.cache.keep_base(key.0, &Base { seq: seq.unwrap_or(LOCAL_ONLY), row, is_gone: false })?;
+                }
                 None => {
                     self.cache.drop_base(key)?;
                     self.cache.hide(key)?;
@@ -233,5 +236,14 @@ impl Inner {
             }
         }
         self.refresh(key)
+    }
+}
+
+/// Returns the version of a row after a change that the server has exactly as recorded. Laid over a version that has
+/// not come again, a change of some fields tells nothing of the others.
+pub(super) fn version_with(known: Option<i64>, mutation: &Mutation, seq: u64) -> i64 {
+    match known {
+        Some(known) if known <= LOCAL_ONLY && mutation.op == Op::Patch => known,
+        _ => known.unwrap_or(LOCAL_ONLY).max(seq as i64),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sync_protocol::entity::EntityKind;
 
+use super::ack::version_with;
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::ChangeState;
 use super::outbox::{Head, RowKey};
@@ -57,7 +58,7 @@ impl Inner {
     fn repair_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known_seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
-        let mut seq = known_seq;
+        let mut seq = base.as_ref().map(|base| base.seq);
         let is_gone = base.as_ref().is_some_and(|base| base.is_gone);
         let mut row = base.map(|base| base.row);
         let confirmed = |head: &&Head| head.state == ChangeState::Confirmed && head.position > self.cache.acked;
@@ -65,12 +66,15 @@ impl Inner {
             // A version that came from the server already holds what was confirmed up to it. Several changes of one
             // push have one number.
             if head.seq as i64 > known_seq {
-                row = laid_over(row, &self.outbox.mutation(head.position)?);
-                seq = seq.max(head.seq as i64);
+                let mutation = self.outbox.mutation(head.position)?;
+                seq = Some(version_with(seq, &mutation, head.seq));
+                row = laid_over(row, &mutation);
             }
         }
         match row {
-            Some(row) => self.cache.keep_base(key.0, &Base { seq, row, is_gone })?,
+            Some(row) => {
+                self.cache.keep_base(key.0, &Base { seq: seq.unwrap_or(LOCAL_ONLY), row, is_gone })?;
+            }
             None => {
                 self.cache.drop_base(key)?;
                 self.cache.hide(key)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use sync_protocol::cursor;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::field::Origin;
 use sync_protocol::id::UserId;
@@ -313,6 +314,8 @@ impl Decider<'_> {
         let since = self.changes_since(mutation, &slot, source.device);
         let is_alone = clashes.is_empty() && voided.is_none();
         self.is_verbatim &= after == shown && is_alone && since != Since::Unseen && since != Since::Others;
+        // The sender may show in other fields what a history had that was left.
+        self.is_verbatim &= !cursor::is_lost(&self.loaded.forks, mutation.base_seq);
         self.put(key, slot, Some(after));
         self.settle_conflicts(mutation);
         match (is_alone, since) {

@@ -54,6 +54,24 @@ fn a_row_that_was_changed_here_and_is_lost_there_is_not_shown_again() {
 }
 
 #[test]
+fn a_change_of_what_a_lost_history_had_waits_for_the_row_as_the_server_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+    store.apply_page(&page(vec![(6, finding(1, 9, "lost"))], Some(6))).unwrap();
+    patch(&store, 1, "rule_ref", "I19");
+    put(&store, finding(2, 9, "mine"));
+    store.rebase(&Cursor { seq: 4, ..store.sync_view().unwrap().cursor }).unwrap();
+    let answered = answer(&store, 1_000_001, true, Vec::new());
+    store.apply_result(&answered).unwrap();
+    assert_eq!(shown(&store, 2).unwrap().1, 1_000_001);
+    let version = store.get(KIND, Uuid::from_u128(1)).unwrap().unwrap().seq;
+    assert!(version < 1_000_001, "the device does not know what the server has in the other fields");
+    store.apply_page(&page(vec![(1_000_001, finding(1, 9, "as it was"))], Some(1_000_001))).unwrap();
+    assert_eq!(shown(&store, 1), Some(("as it was".to_owned(), 1_000_001, RowState::Synced)));
+}
+
+#[test]
 fn who_puts_a_refused_change_right_has_not_seen_what_it_hid() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
