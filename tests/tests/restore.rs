@@ -9,10 +9,12 @@ use server::restore::{JUMP, MarkKeeper};
 use server::store::Db;
 use server::world::SystemWorld;
 use sync_protocol::entity::{EntityKind, Finding};
+use sync_protocol::id::FindingId;
 use sync_protocol::wire::{History, Outcome};
 use tests::programme::{ANA, PROGRAMME, RADU};
 use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
 use tests::{Device, ServerProcess, TestServer, state};
+use uuid::Uuid;
 
 /// Every mutation of a device that the server keeps, by outbox and number, with its hash.
 async fn mutations(db: &Db) -> BTreeMap<String, String> {
@@ -189,6 +191,36 @@ async fn an_edit_of_a_lost_row_meets_what_came_back_with_it() {
                   JOIN visit v ON v.id = c.subject_id WHERE c.field = 'gps_exception_reason'";
     let shown = state::texts(&site.server.app.office, values).await.remove(0);
     assert!(["prima", "a doua"].iter().all(|value| shown.matches(value).count() >= 1), "{shown}");
+}
+
+/// The restored server refuses a row that it had taken before, and its author puts it right: who changes what was there
+/// before has not seen that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_a_lost_row_meets_the_row_as_it_was_put_right() {
+    let site = Site::new().await;
+    let (mut author, mut other) =
+        (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
+    author.sync().await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    let known = author.cache.all::<Finding>().remove(0);
+    let lost = Finding { id: FindingId(Uuid::now_v7()), text: "pierdută".to_owned(), ..known };
+    author.create(&lost);
+    author.send(&author.pending()).await;
+    other.sync().await;
+    let base = other.cache.rows[&(EntityKind::Finding, lost.id.0)].seq;
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    author.incarnation = Uuid::now_v7();
+    author.outbox.clear();
+    let refused = author.create(&Finding { text: "x".repeat(2_001), ..lost.clone() });
+    let put_right = author.create(&Finding { text: "corectată".to_owned(), ..lost.clone() });
+    let answer = author.send(&[author.push(refused, put_right)]).await;
+    assert_eq!([refused, put_right].map(|no| answer.outcome(no)), [Outcome::Rejected, Outcome::Applied]);
+    let no = other.change(&lost, &Finding { text: "a altcuiva".to_owned(), ..lost.clone() }, base);
+    assert_eq!(other.send(&other.pending()).await.outcome(no), Outcome::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,9 @@ pub(super) struct Loaded {
     pub changes: HashMap<Key, Vec<FieldChange>>,
     /// Where the history of the programme was left for another one.
     pub forks: Vec<Fork>,
+    /// Rows that stand here as their author put them right, after the server had refused them. Only looked for where
+    /// someone had seen the row in a history that was left.
+    pub put_right: HashSet<Key>,
     /// Rows that mutations change and that were deleted, as they were.
     pub graves: HashMap<Key, Grave>,
     /// The open conflicts about rows that mutations name. They are among the rows, or come from this batch.
@@ -97,6 +100,7 @@ pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: b
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
+    load_put_right(tx, programme, &all, &mut loaded).await?;
     let rehearsed = rehearse(&all, &loaded.rows, &loaded.graves);
     load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
     let days = if loaded.judged.is_empty() { rehearsed.days } else { Days::ALL };
@@ -298,6 +302,31 @@ async fn load_changes(
         for change in tx.changes_since(programme, kind, &bases).await? {
             loaded.changes.entry((kind, change.row_id)).or_default().push(change);
         }
+    }
+    Ok(())
+}
+
+/// Finds which of the rows that were brought back after a restore say something else than the first time.
+async fn load_put_right(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    mutations: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let created: HashSet<Key> = mutations.iter().filter(|m| m.op == Op::Put).map(|m| (m.kind, m.row_id)).collect();
+    let is_brought_back = |key: &Key| {
+        let mut changes = loaded.changes.get(key).into_iter().flatten();
+        created.contains(key) || changes.any(|change| change.old.is_empty())
+    };
+    let mut brought_back: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
+    let seen_elsewhere = mutations.iter().filter(|mutation| cursor::is_lost(&loaded.forks, mutation.base_seq));
+    for key in seen_elsewhere.map(|mutation| (mutation.kind, mutation.row_id)).filter(is_brought_back) {
+        brought_back.entry(key.0).or_default().insert(key.1);
+    }
+    for (kind, ids) in brought_back {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let refused = tx.refused_creations(programme, kind, &ids).await?;
+        loaded.put_right.extend(refused.into_iter().map(|id| (kind, id)));
     }
     Ok(())
 }

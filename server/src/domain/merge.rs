@@ -84,6 +84,8 @@ pub(super) struct History<'h> {
     pub(super) device: Uuid,
     /// Where histories were left, for what a sender had seen in one of them.
     pub(super) forks: &'h [Fork],
+    /// Whether the row was refused as it was first created: it stands here as its author put it right.
+    pub(super) is_put_right: bool,
     /// The row before the batch: what the batch wrote itself is nobody else's.
     pub(super) stored: Option<&'h Row>,
 }
@@ -146,8 +148,9 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     let (base, is_lost) = (cursor::known_base(history.forks, seen_at), cursor::is_lost(history.forks, seen_at));
     let is_met = |change: &FieldChange| change.seq > base && touches(change, &fields);
     // A row that was brought back is the one that was seen: its creation is nothing new. One whose identifier follows
-    // from what it is about, anyone may have created.
-    let is_seen = |change: &FieldChange| is_lost && change.old.is_empty() && !is_anyones(mutation.row_id);
+    // from what it is about, anyone may have created, and one that was put right says something else.
+    let is_brought_back = is_lost && !history.is_put_right && !is_anyones(mutation.row_id);
+    let is_seen = |change: &FieldChange| is_brought_back && change.old.is_empty();
     let is_new = |change: &&FieldChange| is_met(change) && !is_seen(change);
     let last = history.changes.iter().rev().find(is_new);
     let is_stored = |at: &usize| history.stored.is_some_and(|row| row.values[*at] == history.current.values[*at]);
@@ -283,8 +286,12 @@ mod tests {
         FieldChange { row_id: Uuid::from_u128(9), seq, old, device: Some(device), actor: None, is_verbatim: true }
     }
 
+    fn history<'h>(current: &'h Row, changes: &'h [FieldChange], device: Uuid) -> History<'h> {
+        History { current, changes, device, forks: &[], is_put_right: false, stored: None }
+    }
+
     fn found(mutation: &Mutation, current: &Row, changes: &[FieldChange], device: Uuid) -> Vec<Clash> {
-        clashes(mutation, &History { current, changes, device, forks: &[], stored: Some(current) })
+        clashes(mutation, &History { stored: Some(current), ..history(current, changes, device) })
     }
 
     fn current(values: &[(&str, Value)]) -> Row {
@@ -318,7 +325,7 @@ mod tests {
         let here = current(&[("status", text("before")), ("status_note", text("nota mea"))]);
         let done = mutation(&[("status", text("DONE"))], 10);
         let changes = [change(11, &["status"], THEIRS)];
-        let history = History { current: &here, changes: &changes, device: MINE, forks: &[], stored: Some(&stored) };
+        let history = History { stored: Some(&stored), ..history(&here, &changes, MINE) };
         assert_eq!(clashes(&done, &history), [], "the note of the edit before would be lost");
     }
 
@@ -353,7 +360,7 @@ mod tests {
     fn what_was_seen_in_a_history_that_was_left_is_unknown() {
         let forks = [Fork { parent: MINE, epoch: THEIRS, common_seq: 100, resumed_seq: 5_000 }];
         let found_on = |server: &Row, base, changes: &[FieldChange]| {
-            let history = History { current: server, changes, device: MINE, forks: &forks, stored: Some(server) };
+            let history = History { forks: &forks, stored: Some(server), ..history(server, changes, MINE) };
             let clashes = clashes(&mutation(&[("text", text("mine"))], base), &history);
             clashes.iter().flat_map(Clash::lost).count()
         };
@@ -374,11 +381,23 @@ mod tests {
         let changes = [change(5_001, &[], THEIRS)];
         let found = |row_id| {
             let mine = Mutation { row_id, ..mutation(&[("text", text("mine"))], 101) };
-            let history =
-                History { current: &server, changes: &changes, device: MINE, forks: &forks, stored: Some(&server) };
+            let history = History { forks: &forks, stored: Some(&server), ..history(&server, &changes, MINE) };
             clashes(&mine, &history).iter().flat_map(Clash::lost).count()
         };
         assert_eq!([Uuid::now_v7(), Uuid::new_v5(&MINE, b"G01")].map(found), [0, 1]);
+    }
+
+    #[test]
+    fn a_row_that_came_back_as_its_author_put_it_right_is_not_the_one_that_was_seen() {
+        let forks = [Fork { parent: MINE, epoch: THEIRS, common_seq: 100, resumed_seq: 5_000 }];
+        let server = current(&[("text", text("put right"))]);
+        let changes = [change(5_001, &[], THEIRS)];
+        let found = |is_put_right| {
+            let history = History { forks: &forks, is_put_right, ..history(&server, &changes, MINE) };
+            let mine = Mutation { row_id: Uuid::now_v7(), ..mutation(&[("text", text("mine"))], 101) };
+            clashes(&mine, &History { stored: Some(&server), ..history }).iter().flat_map(Clash::lost).count()
+        };
+        assert_eq!([false, true].map(found), [0, 1]);
     }
 
     #[test]

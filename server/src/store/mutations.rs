@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::mutation::ChainHash;
+use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::patch::empty_row;
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::{FieldType, Value};
@@ -403,6 +403,25 @@ pub async fn graves(
             Ok(Grave { row, seq: record.int(1)? as u64, actor: record.opt_uuid(3)? })
         })
         .collect()
+}
+
+/// Returns which of the rows were once refused when a device created them.
+pub async fn refused_creations(
+    conn: &mut Conn,
+    programme: Uuid,
+    kind: EntityKind,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    const REFUSED: &str = "SELECT row_id, payload FROM mutation_line \
+        WHERE programme_id = $1 AND row_id = ANY($2) AND kind = $3::int AND outcome = 'R' AND payload IS NOT NULL";
+    let sql = Sql::new(REFUSED).bind(programme).bind(ids).bind(i32::from(kind.number()));
+    let mut refused = Vec::new();
+    for record in conn.query(sql).await? {
+        if Mutation::decode(&record.bytes(1)?).is_ok_and(|mutation| mutation.op == Op::Put) {
+            refused.push(record.uuid(0)?);
+        }
+    }
+    Ok(refused)
 }
 
 /// Gives the rows of this transaction their number, as the last statement before the commit.

@@ -100,6 +100,13 @@ pub trait WriteTx: Send + Sized {
         kind: EntityKind,
         ids: &[Uuid],
     ) -> impl Future<Output = Answer<Vec<Grave>>> + Send;
+    /// Returns which of the rows were once refused when a device created them.
+    fn refused_creations(
+        &mut self,
+        programme: Uuid,
+        kind: EntityKind,
+        ids: &[Uuid],
+    ) -> impl Future<Output = Answer<Vec<Uuid>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -288,6 +295,10 @@ impl WriteTx for Tx {
 
     async fn graves(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Grave>> {
         mutations::graves(self, programme, kind, ids).await
+    }
+
+    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Uuid>> {
+        mutations::refused_creations(self, programme, kind, ids).await
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {

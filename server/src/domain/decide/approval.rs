@@ -69,9 +69,10 @@ impl<'b> Decider<'b> {
 
     /// Notes a change, as the log will: who comes next has not seen it.
     fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, device: Uuid) {
+        let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
         let may_meet = match mutation.op {
             Op::Patch => true,
-            Op::Put => merge::is_anyones(mutation.row_id),
+            Op::Put => merge::is_anyones(mutation.row_id) || is_put_right,
             Op::Delete => false,
         };
         if !may_meet {

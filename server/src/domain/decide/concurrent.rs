@@ -151,14 +151,17 @@ impl Decider<'_> {
             return None;
         }
         let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
-        Some(History { current, changes, device, forks: &self.loaded.forks, stored: slot.before.as_ref() })
+        let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
+        let (forks, stored) = (self.loaded.forks.as_slice(), slot.before.as_ref());
+        Some(History { current, changes, device, forks, is_put_right, stored })
     }
 
     pub(super) fn clashes(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Clash> {
         let Some(current) = &slot.now else { return Vec::new() };
         let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
         let (forks, stored) = (self.loaded.forks.as_slice(), slot.before.as_ref());
-        merge::clashes(mutation, &History { current, changes, device, forks, stored })
+        let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
+        merge::clashes(mutation, &History { current, changes, device, forks, is_put_right, stored })
     }
 
     pub(super) fn trace_conflicts(

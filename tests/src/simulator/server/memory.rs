@@ -12,7 +12,7 @@ use server::store::{LogSnapshot, StoreError, SyncStore, WriteTx};
 use sync_protocol::code::HeldState;
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, ReportingPeriod, Row, ScopeGrant, User};
-use sync_protocol::mutation::ChainHash;
+use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::rows::VersionedRow;
 use sync_protocol::time::Date;
 use uuid::Uuid;
@@ -297,6 +297,17 @@ impl WriteTx for MemoryTx {
     async fn graves(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Grave>> {
         self.store.call().await;
         Ok(ids.iter().filter_map(|id| self.state.graves.get(&(programme, kind, *id)).cloned()).collect())
+    }
+
+    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Uuid>> {
+        self.store.call().await;
+        let kept = self.state.mutations.iter().filter(|((outbox, _), _)| outbox.0 == programme);
+        let refused = kept.map(|(_, kept)| &kept.record).filter(|record| {
+            let is_asked_for = record.kind == kind.number() && ids.contains(&record.row_id);
+            let is_creation = |bytes: &Vec<u8>| Mutation::decode(bytes).is_ok_and(|m| m.op == Op::Put);
+            is_asked_for && record.outcome == 'R' && record.payload.as_ref().is_some_and(is_creation)
+        });
+        Ok(refused.map(|record| record.row_id).collect())
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {

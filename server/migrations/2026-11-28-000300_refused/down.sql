@@ -1,0 +1,1 @@
+DROP INDEX mutation_refused;
