@@ -159,6 +159,15 @@ impl Deeds {
         self.list.get(deed)?.fields.iter().find(|edit| edit.at == at).map(|edit| &edit.value)
     }
 
+    /// Returns the deed that first wrote the value that a deed has set again, having seen it; else the deed itself.
+    pub fn affirmed(&self, mut deed: usize, at: usize) -> usize {
+        let over = |deed: usize| self.list[deed].fields.iter().find(|edit| edit.at == at)?.over;
+        while let Some(seen) = over(deed).filter(|seen| self.value_of(*seen, at) == self.value_of(deed, at)) {
+            deed = seen;
+        }
+        deed
+    }
+
     /// Returns the deeds on a field that the author of a deed knew, the deed itself included: what was on the screen,
     /// and what the person had written on the same phone before.
     pub fn known(&self, deed: usize, at: usize) -> BTreeSet<usize> {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sync_protocol::entity::EntityKind;
 use sync_protocol::value::Value;
 
-use super::super::deed::Place;
+use super::super::deed::{Deeds, Place};
 use super::super::history::History;
 use super::Violation;
 use super::loss::Fates;
@@ -26,8 +26,8 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         let Some((shown, _)) = rows[programme].get(&(*kind, *row)) else { continue };
         for deed in &effective {
             let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
-            let is_known = |other: &usize| other != deed && history.deeds.known(*other, *at).contains(deed);
-            if shown.values[*at] == *value || effective.iter().any(is_known) {
+            let is_followed = |other: &usize| other != deed && is_followed(&history.deeds, (*deed, *other), *at, value);
+            if shown.values[*at] == *value || effective.iter().any(is_followed) {
                 continue;
             }
             let field = kind.def().fields[*at].name;
@@ -39,6 +39,14 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             }
         }
     }
+}
+
+/// Whether the author of another deed had seen a deed. Who affirms a value that is shown adds none: equal values never
+/// meet, and whoever has seen the value and writes another one has seen all that was said.
+fn is_followed(deeds: &Deeds, (deed, other): (usize, usize), at: usize, value: &Value) -> bool {
+    let known = deeds.known(other, at);
+    let is_another = deeds.value_of(other, at) != Some(value);
+    known.contains(&deed) || (is_another && known.contains(&deeds.affirmed(deed, at)))
 }
 
 fn took_effect(history: &History<'_>, fates: &Fates, deed: usize) -> bool {
