@@ -153,20 +153,23 @@ impl Foreign {
         body.into()
     }
 
-    /// Takes a part of a response.
-    pub fn receive(&mut self, bytes: &Bytes) {
+    /// Takes a part of a response. Returns whether it gives up the rest, because it has to send again first.
+    pub fn receive(&mut self, bytes: &Bytes) -> bool {
+        let mut gives_up = false;
         self.reader.push(bytes);
         while let Ok(Some(frame)) = self.reader.next_frame() {
             match Message::read(&frame) {
                 Ok(Message::PushResult(result)) => {
                     self.acked = self.acked.max((result.upto_no as usize).min(self.outbox.len()));
                     self.told.extend(result.results.iter().map(|result| (result.no, result.outcome)));
+                    gives_up |= result.demand.is_some();
                 }
                 // A server that went back in time gets everything again.
                 Ok(Message::Welcome(welcome)) => self.acked = self.acked.min(welcome.last_no as usize),
                 _ => {}
             }
         }
+        gives_up
     }
 
     /// Takes the end of a response.

@@ -128,7 +128,10 @@ impl History<'_> {
             return;
         }
         if let Some(foreign) = self.foreign.get_mut(&at) {
-            return foreign.receive(bytes);
+            if foreign.receive(bytes) {
+                self.end(at, request, Event::Ended);
+            }
+            return;
         }
         let Some(phone) = self.phone(at) else { return };
         let outcome = phone.receive(bytes);
