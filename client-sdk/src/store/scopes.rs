@@ -239,10 +239,12 @@ impl Inner {
     /// Drops rows of scopes that the device does not hold, whatever it knows of the scopes that it held. Rows with
     /// unsettled changes stay until these are settled.
     fn drop_foreign_scopes(&mut self) -> Result<()> {
-        if self.scopes()?.is_empty() {
+        let scopes: HashSet<Uuid> = self.scopes()?.into_iter().collect();
+        if scopes.is_empty() {
             // Nothing was said of scopes yet.
             return Ok(());
         }
+        self.drop_voided_of_foreign_scopes(&scopes)?;
         let mut is_leaving = false;
         for kind in EntityKind::ALL {
             let def = kind.def();
@@ -257,6 +259,18 @@ impl Inner {
         } else {
             meta::remove(&self.cache.conn, "is_leaving")
         }
+    }
+
+    /// Notes that rows are gone which were voided here and are not shown: should the server refuse that, they stay away.
+    fn drop_voided_of_foreign_scopes(&self, scopes: &HashSet<Uuid>) -> Result<()> {
+        for (kind, id) in self.overlay.keys().into_iter().filter(|key| key.0.def().scope_column().is_some()) {
+            let base = self.cache.base((kind, id))?.filter(|base| !base.is_gone);
+            let is_foreign = |base: &Base| !scopes.contains(&base.row.scope_id(kind.def(), Uuid::nil()));
+            if let Some(base) = base.filter(is_foreign) {
+                self.cache.keep_base(kind, &Base { is_gone: true, ..base })?;
+            }
+        }
+        Ok(())
     }
 
     /// Drops rows that only waited for their changes to be settled.

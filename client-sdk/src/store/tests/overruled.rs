@@ -54,6 +54,19 @@ fn a_row_that_was_changed_here_and_is_lost_there_is_not_shown_again() {
 }
 
 #[test]
+fn a_row_of_a_lost_scope_does_not_come_back_when_its_voiding_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(8), Uuid::from_u128(9)] }).unwrap();
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    store.apply_result(&answer(&store, 0, false, vec![result(1, Outcome::Rejected)])).unwrap();
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(8)] }).unwrap();
+    store.discard(store.rejected(1).unwrap()[0].change_id).unwrap();
+    assert_eq!(shown(&store, 1), None);
+}
+
+#[test]
 fn a_change_of_what_a_lost_history_had_waits_for_the_row_as_the_server_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
