@@ -26,10 +26,11 @@ fn a_refused_change_does_not_hide_what_was_written_after_it() {
 
 #[test]
 fn a_row_that_was_changed_here_and_is_lost_there_is_not_shown_again() {
-    let void: fn(&Store) = |store| store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
-    let changes: [(fn(&Store), Outcome); 2] =
-        [(void, Outcome::Applied), (|store| patch(store, 1, "text", "mine"), Outcome::Rejected)];
-    for ((change, outcome), is_answered_first) in changes.into_iter().flat_map(|of| [(of, true), (of, false)]) {
+    type Change = fn(&Store);
+    let void: Change = |store| store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    let change: Change = |store| patch(store, 1, "text", "mine");
+    let cases = [(void, Outcome::Applied), (change, Outcome::Rejected)];
+    for ((change, outcome), is_answered_first) in cases.into_iter().flat_map(|of| [(of, true), (of, false)]) {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
