@@ -110,8 +110,8 @@ impl ProgrammeSnapshot {
                 (SELECT x.seq, x.kind, x.row_id, x.scope_id, false, true FROM scope_exit x \
                  WHERE x.programme_id = $1 AND x.scope_id = s.scope_id \
                    AND (x.seq, x.kind, x.row_id) > (s.seq, s.kind::smallint, s.row_id) \
-                   AND NOT EXISTS (SELECT 1 FROM sync_head n WHERE n.programme_id = $1 AND n.kind = x.kind \
-                        AND n.row_id = x.row_id AND n.scope_id = ANY($9) AND NOT n.deleted) \
+                   AND NOT coalesce((SELECT n.scope_id = ANY($9) AND NOT n.deleted FROM sync_head n \
+                        WHERE n.programme_id = $1 AND n.kind = x.kind AND n.row_id = x.row_id), false) \
                    AND NOT ($7::uuid IS NOT NULL AND x.seq > $8 AND EXISTS ( \
                         SELECT 1 FROM seal_log l WHERE l.programme_id = $1 AND l.seq = x.seq \
                           AND l.device_id = $7 AND l.incarnation = $10 AND l.verbatim)) \
