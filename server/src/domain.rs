@@ -11,6 +11,7 @@ pub mod viewer;
 pub mod viewers;
 pub mod write;
 
+mod alias;
 mod decide;
 mod load;
 mod merge;

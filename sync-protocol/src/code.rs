@@ -190,6 +190,8 @@ code_list! {
     HeldState { Held = "HELD", Applied = "APPLIED", Returned = "RETURNED", }
     /// What a change does to its row.
     ChangeOperation { Create = "CREATE", Change = "CHANGE", Void = "VOID", }
+    /// The state of a proposal to merge two rows: `WITHDRAWN` once they are alike no longer, or one of them is gone.
+    MergeState { Open = "OPEN", Merged = "MERGED", Dismissed = "DISMISSED", Withdrawn = "WITHDRAWN", }
     /// The state of a reporting period.
     PeriodState { Open = "OPEN", Locked = "LOCKED", }
 }

@@ -18,6 +18,7 @@ mod follow_up_action;
 mod form;
 mod held_item;
 mod late_adjustment;
+mod merge_proposal;
 mod monthly_job_status;
 mod participation;
 mod position;
@@ -42,6 +43,7 @@ pub use follow_up_action::FollowUpAction;
 pub use form::Form;
 pub use held_item::{HeldAnswer, HeldContent, HeldItem};
 pub use late_adjustment::LateAdjustment;
+pub use merge_proposal::MergeProposal;
 pub use monthly_job_status::MonthlyJobStatus;
 pub use participation::Participation;
 pub use position::Position;
@@ -225,6 +227,7 @@ entity_kinds! {
     21 HeldItem,
     22 ReportingPeriod,
     23 LateAdjustment,
+    24 MergeProposal,
 }
 
 impl EntityKind {

@@ -101,6 +101,8 @@ id_type! {
     ReportingPeriodId
     /// Late work that was booked to another period.
     LateAdjustmentId
+    /// Two rows that may be one.
+    MergeProposalId
     /// A phone or tablet that was enrolled.
     DeviceId
 }

@@ -311,6 +311,21 @@ messages! {
         "There is no open period after {period}. Create or unlock one and approve again."
         "Dopo il periodo {period} non c'è alcun periodo aperto. Ne crei o sblocchi uno e approvi di nuovo."
     }
+    MergeDecided = "MERGE_DECIDED" {
+        "Propunerea de unire nu mai este deschisă. Încărcați lista din nou."
+        "The proposal to merge is open no longer. Load the list again."
+        "La proposta di unione non è più aperta. Ricarichi l'elenco."
+    }
+    MergeSurvivorUnknown = "MERGE_SURVIVOR_UNKNOWN" {
+        "Înregistrarea care rămâne trebuie să fie una dintre cele două propuse. Alegeți una dintre ele."
+        "The record that stays must be one of the two that are proposed. Choose one of them."
+        "La scheda che resta deve essere una delle due proposte. Scelga una delle due."
+    }
+    MergeRowGone = "MERGE_ROW_GONE" {
+        "Una dintre cele două înregistrări nu mai există; nu mai este nimic de unit. Încărcați lista din nou."
+        "One of the two records is there no longer; there is nothing to merge. Load the list again."
+        "Una delle due schede non esiste più; non c'è nulla da unire. Ricarichi l'elenco."
+    }
     HeldDecided = "HELD_DECIDED" {
         "S-a hotărât deja asupra acestei modificări. Încărcați lista din nou."
         "This change has been decided already. Load the list again."

@@ -6,9 +6,11 @@
 
 mod checklist_answer;
 mod dating;
+mod duplicate;
 mod employment;
 mod follow_up_action;
 mod held_item;
+mod merge_proposal;
 mod monthly_job_status;
 mod participation;
 mod position;
@@ -21,6 +23,7 @@ mod visit_part;
 mod wise;
 
 pub use dating::{dates, reported_with};
+pub use duplicate::{compared, likeness, matched};
 pub use employment::{FULL_TIME_HOURS, fte_of};
 pub use related::Related;
 pub use signature::{signature_holds, signed_content, void_signature};
@@ -165,6 +168,9 @@ pub fn check(kind: EntityKind, before: Option<&Row>, after: &mut Row, cx: &RuleC
             typed(before, after, |before, after| reporting_period::check(before, after, &mut out))
         }
         EntityKind::HeldItem => typed(before, after, |before, after| held_item::check(before, after, &mut out)),
+        EntityKind::MergeProposal => {
+            typed(before, after, |before, after| merge_proposal::check(before, after, &mut out))
+        }
         EntityKind::Site => typed(before, after, |_, _: &Site| {}),
         _ => Ok(()),
     };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use server::store::{Db, StoreError};
 use server::sync::Caller;
-use sync_protocol::entity::{EntityKind, Finding, Visit};
+use sync_protocol::entity::{EntityKind, Finding, Position, Visit};
 use sync_protocol::mutation::Op;
 use sync_protocol::wire::{Message, Push};
 use tests::crash_points::{Hook, Point, STEPS, Stepped, answer};
@@ -104,8 +104,9 @@ impl Story {
     }
 
     /// Records a day with everything that a push may meet, and returns the pushes: a visit that others' work waits
-    /// for, with findings; a change made in the office meanwhile; a finding that has to wait; one that is deleted; one
-    /// that the office has deleted meanwhile. Each repeats a part of what the server has.
+    /// for, with findings; a position that is registered twice; a change made in the office meanwhile; a finding that
+    /// has to wait; one that is deleted; one that the office has deleted meanwhile. Each repeats a part of what the
+    /// server has.
     async fn record(&mut self) -> Vec<Push> {
         let phone = &mut self.phone;
         let first = phone.confirmed + 1;
@@ -116,6 +117,9 @@ impl Story {
         phone.create(&visit);
         let doomed = sample::finding(&visit, &format!("de șters {}", Uuid::new_v4()));
         phone.create(&doomed);
+        for _ in 0..2 {
+            phone.create(&Position { code: format!("P-{}", self.rounds), ..sample::position(ENTERPRISES[0]) });
+        }
         for _ in 0..self.rounds % POSITIONS {
             phone.create(&sample::finding(&visit, &format!("constatare {}", Uuid::new_v4())));
         }
@@ -191,6 +195,8 @@ impl Story {
         let findings = "SELECT count(*) FROM finding WHERE text LIKE 'constatare %'";
         let expected: u64 = (0..self.rounds).map(|round| round % POSITIONS).sum();
         assert_eq!(state::number(db, findings).await as u64, expected, "{what}");
+        let proposals = "SELECT count(*) FROM merge_proposal";
+        assert_eq!(state::number(db, proposals).await as u64, self.rounds, "{what}: one for each pair");
         let gaps = "SELECT max(seq) - count(*) FROM seal_log";
         assert_eq!(state::number(db, gaps).await, 0, "{what}: a hole in the numbers");
     }

@@ -23,10 +23,13 @@ use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
 use crate::store::mutations::HeldMutation;
 
+mod aliased;
 mod approval;
 mod clock;
 mod concurrent;
+mod duplicates;
 mod late;
+mod merging;
 
 /// What a batch does to the rows of one kind.
 #[derive(Debug, Default)]
@@ -223,6 +226,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         decider.note_changes(&results);
     }
     decider.release_all(released);
+    decider.propose_merges();
     decider.finish(results)
 }
 
@@ -273,7 +277,8 @@ impl Decider<'_> {
         }
     }
 
-    fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
+    /// Decides a mutation of the row that it names.
+    fn decide_named(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
         let mut slot = self.slot(key);
         let voided = self.dig_up(mutation, &mut slot);
@@ -296,6 +301,9 @@ impl Decider<'_> {
         }
         if mutation.kind == EntityKind::HeldItem {
             return self.judge(mutation, slot.now.as_ref(), shown, source);
+        }
+        if mutation.kind == EntityKind::MergeProposal {
+            return self.decide_merge(mutation, slot, shown, source);
         }
         if mutation.op == Op::Delete {
             return self.delete(mutation, slot, source);
@@ -395,7 +403,8 @@ impl Decider<'_> {
             Origin::Field => true,
             Origin::Office => source.is_office() || before.is_some(),
             Origin::Server => {
-                let is_decided_by_people = matches!(mutation.kind, EntityKind::Conflict | EntityKind::HeldItem);
+                let is_decided_by_people =
+                    matches!(mutation.kind, EntityKind::Conflict | EntityKind::HeldItem | EntityKind::MergeProposal);
                 is_decided_by_people && mutation.op == Op::Patch && before.is_some()
             }
         };

@@ -1,5 +1,6 @@
 //! Loads what a batch touches and what the rules look at, in a few statements whatever the size of the batch.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::code::PeriodState;
@@ -11,12 +12,16 @@ use sync_protocol::rule::{self, Need, Related};
 use sync_protocol::time::Date;
 use uuid::Uuid;
 
+use super::alias::Aliases;
 use super::viewer::Viewer;
 use super::write::Batch;
-use super::{operation, traces};
+use super::{alias, operation, traces};
 use crate::store::mutations::{FieldChange, Grave, HeldMutation, Outbox};
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
+
+mod duplicates;
+mod merging;
 
 /// The identity of a row within a programme.
 pub(super) type Key = (EntityKind, Uuid);
@@ -53,6 +58,16 @@ pub(super) struct Loaded {
     pub periods: Vec<ReportingPeriod>,
     /// To which period a row that came late was booked.
     pub booked: HashMap<Uuid, Uuid>,
+    /// Rows that were merged into others and that mutations still name.
+    pub aliases: Aliases,
+    /// What mutations name and what is not there.
+    pub unknown: BTreeSet<Key>,
+    /// The rows with which those of the batch may be one and the same.
+    pub kin: Vec<(EntityKind, Row)>,
+    /// The proposals to merge rows of the same scopes. They are among the rows.
+    pub proposals: BTreeSet<Uuid>,
+    /// The rows that name one that is to be merged, with the position of the field. They are among the rows.
+    pub children: HashMap<Uuid, Vec<(Key, usize)>>,
 }
 
 /// A held mutation on which a person decides.
@@ -83,29 +98,53 @@ impl Loaded {
 /// Loads what the batch needs and locks the rows that it touches. With `trusts_new`, a row that is only created is
 /// not looked for.
 pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: bool) -> Result<Loaded, StoreError> {
+    let loaded = load_named(tx, batch, trusts_new, Aliases::default()).await?;
+    if loaded.unknown.is_empty() {
+        return Ok(loaded);
+    }
+    // What is not there may have been merged into something else.
+    let aliases = alias::find(tx, batch.outbox.programme, &loaded.unknown).await?;
+    if aliases.is_empty() { Ok(loaded) } else { load_named(tx, batch, false, aliases).await }
+}
+
+/// Loads what the mutations name, under the names that count today.
+async fn load_named(
+    tx: &mut impl WriteTx,
+    batch: &Batch<'_>,
+    trusts_new: bool,
+    aliases: Aliases,
+) -> Result<Loaded, StoreError> {
     let programme = batch.outbox.programme;
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { aliases, ..Loaded::default() };
     let own: Vec<&Mutation> = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).collect();
     loaded.judged = judged(tx, programme, &own).await?;
     let judged: Vec<Mutation> = loaded.judged.values().flatten().filter_map(|held| held.mutation.clone()).collect();
     let named: Vec<&Mutation> = own.iter().copied().chain(&judged).collect();
     loaded.released = released(tx, programme, &named).await?;
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
-    let all: Vec<&Mutation> = own.into_iter().chain(&judged).chain(&released).collect();
+    let sent: Vec<&Mutation> = own.into_iter().chain(&judged).chain(&released).collect();
     loaded.authors = authors(tx, batch, judged.iter().chain(&released)).await?;
+    let aliases = loaded.aliases.clone();
+    let redirected: Vec<Cow<'_, Mutation>> = sent.iter().map(|mutation| aliases.redirect(mutation)).collect();
+    let all: Vec<&Mutation> = redirected.iter().map(|mutation| &**mutation).collect();
     // What was held has waited for long: its row may have come another way.
     let trusts_new = trusts_new && judged.is_empty() && released.is_empty();
     load_rows(tx, programme, &all, trusts_new, &mut loaded).await?;
+    merging::load_merged(tx, programme, &all, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
     load_put_right(tx, programme, &all, &mut loaded).await?;
+    alias::load_lineages(tx, programme, &sent, &mut loaded).await?;
     let rehearsed = rehearse(&all, &loaded.rows, &loaded.graves);
     load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
-    let days = if loaded.judged.is_empty() { rehearsed.days } else { Days::ALL };
+    let has_judged = !loaded.judged.is_empty() || all.iter().any(|m| m.kind == EntityKind::MergeProposal);
+    let days = if has_judged { Days::ALL } else { rehearsed.days };
     load_periods(tx, programme, days, &all, &mut loaded).await?;
     load_references(tx, programme, &all, &mut loaded).await?;
+    // Last: who waits here for another batch holds everything that the other one might wait for.
+    duplicates::load_kin(tx, programme, &all, &rehearsed.rows, trusts_new, &mut loaded).await?;
     Ok(loaded)
 }
 
@@ -222,6 +261,7 @@ async fn load_graves(
         let key = (mutation.kind, mutation.row_id);
         if !loaded.rows.contains_key(&key) && !created.contains(&key) {
             missing.entry(key.0).or_default().insert(key.1);
+            loaded.unknown.insert(key);
         }
     }
     for (kind, ids) in missing {
@@ -261,7 +301,17 @@ async fn load_conflicts(
         return Ok(());
     }
     let subjects: Vec<Uuid> = subjects.into_iter().collect();
-    let mut found = tx.children(programme, kind, "subject_id", &subjects).await?;
+    lock_conflicts(tx, programme, &subjects, loaded).await
+}
+
+async fn lock_conflicts(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    subjects: &[Uuid],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let kind = EntityKind::Conflict;
+    let mut found = tx.children(programme, kind, "subject_id", subjects).await?;
     found.retain(traces::is_open);
     if found.is_empty() {
         return Ok(());
@@ -335,6 +385,8 @@ async fn load_put_right(
 struct Rehearsed {
     needs: HashSet<Need>,
     days: Days,
+    /// The rows as they would be.
+    rows: HashMap<Key, Row>,
 }
 
 /// The first and the last day on which something of a batch has its effect.
@@ -353,12 +405,11 @@ impl Days {
 
 /// Applies the mutations without any rule, to learn what the rules will look at.
 fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>, graves: &HashMap<Key, Grave>) -> Rehearsed {
-    let mut rehearsed = Rehearsed { needs: HashSet::new(), days: Days::NONE };
+    let mut rehearsed = Rehearsed { needs: HashSet::new(), days: Days::NONE, rows: HashMap::new() };
     let nothing = Related::new();
-    let mut now: HashMap<Key, Row> = HashMap::new();
     for mutation in mutations {
         let key = (mutation.kind, mutation.row_id);
-        let before = now.get(&key).or_else(|| stored.get(&key).map(|stored| &stored.row));
+        let before = rehearsed.rows.get(&key).or_else(|| stored.get(&key).map(|stored| &stored.row));
         let before = before.or_else(|| graves.get(&key).map(|grave| &grave.row));
         let mut after = before.cloned().unwrap_or_else(|| patch::empty_row(mutation.kind.def(), mutation.row_id));
         patch::apply(&mut after, &mutation.patch);
@@ -366,7 +417,7 @@ fn rehearse(mutations: &[&Mutation], stored: &HashMap<Key, StoredRow>, graves: &
         let stays = (!is_voided).then_some(&after);
         rule::dates(mutation.kind, before, stays, &nothing).for_each(|day| rehearsed.days.add(day));
         rehearsed.needs.extend(rule::needs(mutation.kind, before.filter(|_| !is_voided), &after));
-        now.insert(key, after);
+        rehearsed.rows.insert(key, after);
     }
     rehearsed
 }
@@ -451,11 +502,17 @@ async fn load_references(
             wanted.entry(kind).or_default().insert(id);
         }
     }
+    let mut missing: BTreeSet<Key> = BTreeSet::new();
     for (kind, ids) in wanted {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = tx.existing(programme, kind, &ids).await?;
         loaded.existing.extend(found.into_iter().map(|id| (kind, id)));
+        missing.extend(ids.into_iter().map(|id| (kind, id)).filter(|key| !loaded.existing.contains(key)));
     }
+    for created in mutations.iter().filter(|mutation| mutation.op == Op::Put) {
+        missing.remove(&(created.kind, created.row_id));
+    }
+    loaded.unknown.extend(missing);
     Ok(())
 }
 

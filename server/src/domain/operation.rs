@@ -82,6 +82,22 @@ pub enum Operation {
         /// What has to be mended.
         reason: String,
     },
+    /// Merges two rows that are one.
+    AcceptMerge {
+        /// The proposal.
+        proposal: Uuid,
+        /// The row that stays.
+        survivor: Uuid,
+        /// What there is to say about it.
+        note: Option<String>,
+    },
+    /// Says that two rows are two, for good.
+    DismissMerge {
+        /// The proposal.
+        proposal: Uuid,
+        /// How they differ.
+        reason: String,
+    },
 }
 
 /// One change of one row.
@@ -123,6 +139,9 @@ impl Operation {
             Self::ResolveConflict { conflict, .. } => (EntityKind::Conflict, *conflict),
             Self::LockPeriod { period } | Self::UnlockPeriod { period, .. } => (EntityKind::ReportingPeriod, *period),
             Self::ApproveHeld { item, .. } | Self::ReturnHeld { item, .. } => (EntityKind::HeldItem, *item),
+            Self::AcceptMerge { proposal, .. } | Self::DismissMerge { proposal, .. } => {
+                (EntityKind::MergeProposal, *proposal)
+            }
         }
     }
 
@@ -136,6 +155,7 @@ impl Operation {
             Self::ResolveConflict { .. } => (Action::Resolve, EntityKind::Conflict),
             Self::LockPeriod { .. } | Self::UnlockPeriod { .. } => (Action::Lock, EntityKind::ReportingPeriod),
             Self::ApproveHeld { .. } | Self::ReturnHeld { .. } => (Action::Resolve, EntityKind::HeldItem),
+            Self::AcceptMerge { .. } | Self::DismissMerge { .. } => (Action::Resolve, EntityKind::MergeProposal),
         }
     }
 
@@ -205,6 +225,14 @@ impl Operation {
             ])],
             Self::ReturnHeld { reason, .. } => {
                 vec![on_subject(&[("state", text("RETURNED")), ("decision_note", text(reason))])]
+            }
+            Self::AcceptMerge { survivor, note, .. } => vec![on_subject(&[
+                ("state", text("MERGED")),
+                ("survivor_id", Value::Uuid(*survivor)),
+                ("decision_note", note.to_value()),
+            ])],
+            Self::DismissMerge { reason, .. } => {
+                vec![on_subject(&[("state", text("DISMISSED")), ("decision_note", text(reason))])]
             }
         }
     }

@@ -42,7 +42,7 @@ pub enum Action {
     Verify,
     /// Decide which mentor is responsible.
     Assign,
-    /// Settle a conflict or a held change.
+    /// Settle a conflict, a held change or a proposal to merge.
     Resolve,
     /// Lock or unlock a reporting period.
     Lock,
@@ -232,8 +232,9 @@ fn protection(kind: EntityKind, field: &Field) -> Protection {
     match (kind, field.name) {
         _ if field.special => Protection::Special,
         (EntityKind::Employment, "holder_name" | "holder_birth_on")
-        // Held work may be a job record.
-        | (EntityKind::HeldItem, "content" | "correction") => Protection::Identity,
+        // Held work may be a job record, and so may what was merged.
+        | (EntityKind::HeldItem, "content" | "correction")
+        | (EntityKind::MergeProposal, "merged_content") => Protection::Identity,
         _ => Protection::None,
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Their identifiers follow from the mutation, so that deciding it again gives the same rows.
 
-use sync_protocol::code::{ChangeOperation, ConflictState, HeldState};
-use sync_protocol::entity::{Conflict, Entity, HeldAnswer, HeldContent, HeldItem, Row};
-use sync_protocol::id::{ConflictId, DeviceId, EnterpriseId, HeldItemId, LateAdjustmentId, UserId};
+use sync_protocol::code::{ChangeOperation, ConflictState, HeldState, MergeState};
+use sync_protocol::entity::{Conflict, Entity, EntityKind, HeldAnswer, HeldContent, HeldItem, MergeProposal, Row};
+use sync_protocol::field::Field;
+use sync_protocol::id::{ConflictId, DeviceId, EnterpriseId, HeldItemId, LateAdjustmentId, MergeProposalId, UserId};
 use sync_protocol::message::MessageKey;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::Violation;
@@ -195,6 +196,83 @@ pub(super) fn held_item(
 fn enterprise_of(mutation: &Mutation) -> Option<EnterpriseId> {
     let at = mutation.kind.def().position("enterprise_id")?;
     mutation.patch.iter().find(|(position, _)| *position == at)?.1.as_uuid().map(EnterpriseId)
+}
+
+/// Returns the proposal to merge two rows.
+pub(super) fn proposal(
+    id: MergeProposalId,
+    (kind, first_id, second_id): (EntityKind, Uuid, Uuid),
+    matched: &[&str],
+    scope: Uuid,
+    now: Timestamp,
+) -> MergeProposal {
+    MergeProposal {
+        id,
+        subject_scope_id: scope,
+        subject_kind: kind.def().name.to_owned(),
+        first_id,
+        second_id,
+        matched_fields: matched.iter().map(|name| (*name).to_owned()).collect(),
+        detected_at: now,
+        state: MergeState::Open,
+        alias_id: None,
+        survivor_id: None,
+        merged_content: None,
+        decided_by: None,
+        decided_at: None,
+        decision_note: None,
+    }
+}
+
+/// Returns the identifier of the proposal to merge two rows, the one with the smaller identifier first: whoever finds
+/// them alike gives it the same.
+pub(super) fn proposal_id(first: Uuid, second: Uuid) -> MergeProposalId {
+    MergeProposalId(Uuid::new_v5(&first, second.as_bytes()))
+}
+
+/// Returns the conflict that keeps a value of a row that was merged into another one.
+pub(super) fn merged_value(
+    decision: &Mutation,
+    kind: EntityKind,
+    field: &Field,
+    (survivor, merged): (&Row, &Row),
+    scope: Uuid,
+    batch: &Batch<'_>,
+) -> Trace {
+    let side = |row: &Row| Some(row.get(kind.def(), field.name).to_json().to_string());
+    let recorder = |row: &Row| row.get(kind.def(), "recorded_by").as_uuid().map(UserId);
+    let about = Mutation { kind, row_id: survivor.id, ..decision.clone() };
+    let row = Conflict {
+        id: ConflictId(derived_id(&batch.outbox, decision.no, &format!("merge/{}", field.name))),
+        kept_value: side(survivor),
+        other_value: side(merged),
+        kept_by: recorder(survivor),
+        other_by: recorder(merged),
+        policy: "Merged".to_owned(),
+        ..new_conflict(&about, field.name, scope, &batch.outbox, batch.received_at)
+    };
+    Trace::new(&row)
+}
+
+/// Returns a conflict about a row as one about the row that it was merged into; `None` when it cannot be read.
+pub(super) fn moved_conflict(conflict: &Row, kind: EntityKind, survivor: &Row) -> Option<Row> {
+    let conflict = Conflict::from_row(conflict).ok()?;
+    let kept =
+        kind.def().field(&conflict.field).map(|field| survivor.get(kind.def(), field.name).to_json().to_string());
+    let moved = Conflict {
+        subject_id: survivor.id,
+        kept_value: kept.or_else(|| conflict.kept_value.clone()),
+        kept_by: None,
+        ..conflict
+    };
+    Some(moved.to_row())
+}
+
+/// Returns the values of a row by name. Special categories stay in the log alone.
+pub(super) fn told(kind: EntityKind, row: &Row) -> HeldContent {
+    let values = kind.def().fields.iter().zip(&row.values);
+    let told = values.filter(|(field, value)| !field.special && !value.is_null());
+    HeldContent(told.map(|(field, value)| (field.name.to_owned(), value.to_json())).collect())
 }
 
 /// Special categories stay in the mutation alone: who may see the item may not see them.

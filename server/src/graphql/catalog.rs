@@ -32,6 +32,7 @@ const PLURALS: &[(EntityKind, &str)] = &[
     (EntityKind::HeldItem, "heldItems"),
     (EntityKind::ReportingPeriod, "reportingPeriods"),
     (EntityKind::LateAdjustment, "lateAdjustments"),
+    (EntityKind::MergeProposal, "mergeProposals"),
 ];
 
 /// Lists that have a better name on their parent than their kind.

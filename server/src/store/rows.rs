@@ -171,6 +171,16 @@ pub async fn children(
     records.into_iter().map(|record| row_of(record, 0)).collect()
 }
 
+/// Makes who registers something in one of the scopes wait for others that do, until the transaction ends. What they
+/// have committed is seen by the next statement.
+pub async fn lock_scopes(tx: &mut Tx, programme: Uuid, scopes: &[Uuid]) -> Result<(), StoreError> {
+    // Sorted, so that two batches never wait for each other in a circle.
+    const LOCK: &str = "SELECT count(pg_advisory_xact_lock(hashtextextended($1::uuid::text || k.id::text, 0))) \
+         FROM (SELECT unnest($2::uuid[]) AS id ORDER BY 1) k";
+    tx.query(Sql::new(LOCK).bind(programme).bind(scopes)).await?;
+    Ok(())
+}
+
 /// Returns every reporting period when one of them overlaps the days `from..=until`, none otherwise, and keeps
 /// those that do from being locked until the transaction ends.
 ///

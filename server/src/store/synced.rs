@@ -84,6 +84,9 @@ pub trait WriteTx: Send + Sized {
         field: &'static str,
         parents: &[Uuid],
     ) -> impl Future<Output = Answer<Vec<Row>>> + Send;
+    /// Makes who registers something in one of the scopes wait for others that do, until the transaction ends: of two
+    /// that register the same at once, the second one then sees the first.
+    fn lock_scopes(&mut self, programme: Uuid, scopes: &[Uuid]) -> impl Future<Output = Answer<()>> + Send;
     /// Returns what happened to rows after the numbers that a sender had seen of them.
     fn changes_since(
         &mut self,
@@ -278,6 +281,10 @@ impl WriteTx for Tx {
         parents: &[Uuid],
     ) -> Answer<Vec<Row>> {
         rows::children(self, programme, kind, field, parents).await
+    }
+
+    async fn lock_scopes(&mut self, programme: Uuid, scopes: &[Uuid]) -> Answer<()> {
+        rows::lock_scopes(self, programme, scopes).await
     }
 
     async fn changes_since(

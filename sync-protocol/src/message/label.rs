@@ -106,6 +106,7 @@ const FIELDS: &[Labels] = &[
     ("status", ["Starea", "State", "Stato"]),
     ("status_note", ["Nota despre stare", "Note on the state", "Nota sullo stato"]),
     ("summary", ["Rezumatul", "Summary", "Sintesi"]),
+    ("survivor_id", ["Înregistrarea care rămâne", "The record that stays", "La scheda che resta"]),
     ("text", ["Textul", "Text", "Testo"]),
     ("title", ["Denumirea postului", "Job title", "Titolo del posto"]),
     ("travel_km", ["Kilometri parcurși", "Kilometres driven", "Chilometri percorsi"]),

@@ -3,6 +3,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use uuid::Uuid;
 
+use super::duplicate::matched_employments;
 use super::state::Lifecycle;
 use super::{Need, RuleContext, Violation, differs, set};
 use crate::code::{EmploymentStatus, Verification};
@@ -157,13 +158,19 @@ fn check_overlap(after: &Employment, cx: &RuleContext<'_>, out: &mut Vec<Violati
     }
     let others = cx.related.children::<Employment>("position_id", after.position_id);
     let counts = |other: &&Employment| other.id != after.id && other.status != EmploymentStatus::Voided;
-    if let Some(other) = others.iter().filter(counts).find(|other| overlap(after, other)) {
-        let violation = Violation::hard("I19", "start_on", MessageKey::EmploymentOverlap);
-        out.push(violation.arg("holder", &other.holder_name).arg("from", other.start_on));
+    for other in others.iter().filter(counts).filter(|other| overlap(after, other)) {
+        out.push(if matched_employments(after, other).is_empty() {
+            let violation = Violation::hard("I19", "start_on", MessageKey::EmploymentOverlap);
+            violation.arg("holder", &other.holder_name).arg("from", other.start_on)
+        } else {
+            // One person, registered twice: both records stand until a person merges them.
+            let candidates = format!("{}, {}", other.holder_name, other.start_on);
+            Violation::warning("I19", "holder_name", MessageKey::DuplicateSuspect).arg("candidates", candidates)
+        });
     }
 }
 
-fn overlap(one: &Employment, other: &Employment) -> bool {
+pub(super) fn overlap(one: &Employment, other: &Employment) -> bool {
     let (one_start, one_end) = term_of(one);
     let (other_start, other_end) = term_of(other);
     let begins_before_end =
@@ -286,7 +293,7 @@ mod tests {
 
     #[test]
     fn two_people_do_not_hold_one_position_on_one_day() {
-        let mut other = fixture::employment();
+        let mut other = Employment { holder_name: "Ana Stan".to_owned(), ..fixture::employment() };
         other.id = EmploymentId(Uuid::from_u128(77));
         other.end_reason = Some(EndReason::Mutual);
         for (start, end, status, is_refused) in [
@@ -303,9 +310,20 @@ mod tests {
             let expected: &[MessageKey] = if is_refused { &[MessageKey::EmploymentOverlap] } else { &[] };
             assert_eq!(keys(&found), expected, "{start} to {end:?}");
             if is_refused {
-                assert!(found[0].text(Locale::En).contains(&format!("held by Ion Țepeș, from {start}")));
+                assert!(found[0].text(Locale::En).contains(&format!("held by Ana Stan, from {start}")));
             }
         }
+    }
+
+    #[test]
+    fn one_person_recorded_twice_in_one_position_is_a_warning() {
+        let other = Employment { id: EmploymentId(Uuid::from_u128(77)), ..fixture::employment() };
+        let related = Related::new().with_children(KIND, "position_id", other.position_id.0, vec![other.to_row()]);
+        let found = created(|employment| employment.holder_name = "tepes ION".to_owned(), &related);
+        assert_eq!((keys(&found), found[0].level), (vec![MessageKey::DuplicateSuspect], Level::Warning));
+        assert!(found[0].text(Locale::En).contains("Ion Țepeș, 2020-02-01"), "{}", found[0].text(Locale::En));
+        let found = created(|employment| employment.holder_name = "Ana Stan".to_owned(), &related);
+        assert_eq!(keys(&found), [MessageKey::EmploymentOverlap]);
     }
 
     #[test]

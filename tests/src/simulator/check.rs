@@ -53,7 +53,12 @@ pub fn at_rest(history: &mut History<'_>) {
 fn clocks(history: &History<'_>, found: &mut Vec<Violation>) {
     let now = history.now();
     for programme in 0..history.plan.cast.programmes.len() {
-        for (kind, field) in [(EntityKind::Conflict, "detected_at"), (EntityKind::HeldItem, "held_at")] {
+        let noticed = [
+            (EntityKind::Conflict, "detected_at"),
+            (EntityKind::HeldItem, "held_at"),
+            (EntityKind::MergeProposal, "detected_at"),
+        ];
+        for (kind, field) in noticed {
             for (row, _) in history.server.rows(programme, kind) {
                 if let Value::Timestamp(at) = row.get(kind.def(), field)
                     && *at > now

@@ -27,7 +27,7 @@ pub fn belongs_to(kind: EntityKind, row: &Row) -> Belongs {
         EntityKind::ScopeGrant => Belongs::Person(id("user_id")),
         EntityKind::HeldItem => Belongs::Person(id("author_id")),
         EntityKind::Enterprise => Belongs::Enterprise(row.id),
-        EntityKind::Conflict => Belongs::Enterprise(id("subject_scope_id")),
+        EntityKind::Conflict | EntityKind::MergeProposal => Belongs::Enterprise(id("subject_scope_id")),
         EntityKind::Participation => Belongs::Nobody,
         _ => Belongs::Enterprise(id("enterprise_id")),
     }

@@ -171,6 +171,7 @@ impl Decider<'_> {
         voided: Option<&Voided>,
         outbox: &Outbox,
     ) {
+        let mutation = &*self.redirected(mutation);
         let scope = self.scope_of((mutation.kind, mutation.row_id));
         let now = self.batch.received_at;
         let fields = clashes.iter().flat_map(|clash| clash.lost().map(move |field| (clash, field)));

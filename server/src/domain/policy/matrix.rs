@@ -1,7 +1,7 @@
 //! The permissions, role by role, as people read them.
 //!
 //! Letters: `R` read, `G` aggregate, `X` export, `C` create, `U` update, `D` delete, `V` validate, `Y` verify,
-//! `A` assign, `S` settle conflicts and held work, `L` lock and unlock. Before the colon: where (`all` of the programme, or `own` scopes).
+//! `A` assign, `S` settle conflicts, held work and proposals to merge, `L` lock and unlock. Before the colon: where (`all` of the programme, or `own` scopes).
 
 use sync_protocol::code::Role;
 use sync_protocol::entity::EntityKind;
@@ -32,6 +32,7 @@ enum Subject {
     Held,
     Periods,
     Adjustments,
+    Proposals,
     Devices,
 }
 
@@ -79,6 +80,7 @@ const fn row(subject: Subject) -> [&'static str; 8] {
         Subject::Held =>           ["own:R",    "all:RS",      "own:R",    "all:RS",      "",       "",       "all:RX",  "all:R"],
         Subject::Periods =>        ["all:R",    "all:RG",      "all:R",    "all:RGL",     "all:R",  "all:RG", "all:RGX", "all:RCUD"],
         Subject::Adjustments =>    ["own:R",    "all:RG",      "",         "all:RG",      "",       "all:G",  "all:RGX", "all:R"],
+        Subject::Proposals =>      ["own:R",    "all:RS",      "",         "all:RS",      "",       "",       "all:RX",  "all:R"],
         Subject::Devices =>        ["own:R",    "all:RU",      "own:R",    "own:R",       "own:R",  "own:R",  "own:R",   "all:RU"],
     }
 }
@@ -147,5 +149,6 @@ const fn subject(kind: EntityKind) -> Subject {
         EntityKind::HeldItem => Subject::Held,
         EntityKind::ReportingPeriod => Subject::Periods,
         EntityKind::LateAdjustment => Subject::Adjustments,
+        EntityKind::MergeProposal => Subject::Proposals,
     }
 }

@@ -9,7 +9,7 @@ use super::Action;
 /// Returns every action that a change needs. `before` is the stored row, `after` the row with `patch` applied.
 pub fn needed(op: Op, kind: EntityKind, before: Option<&Row>, after: &Row, patch: &Patch) -> Vec<Action> {
     match (op, kind, before) {
-        (_, EntityKind::Conflict | EntityKind::HeldItem, _) => vec![Action::Resolve],
+        (_, EntityKind::Conflict | EntityKind::HeldItem | EntityKind::MergeProposal, _) => vec![Action::Resolve],
         (Op::Delete, _, _) => vec![Action::Delete],
         (_, EntityKind::ScopeGrant, before) if is_mentorship(after) && before.is_none_or(is_mentorship) => {
             vec![Action::Assign]

@@ -59,6 +59,7 @@ const GRANTS: &[EntityKind] = &[EntityKind::ScopeGrant];
 const CONFLICTS: &[EntityKind] = &[EntityKind::Conflict];
 const HELD: &[EntityKind] = &[EntityKind::HeldItem];
 const PERIODS: &[EntityKind] = &[EntityKind::ReportingPeriod];
+const PROPOSALS: &[EntityKind] = &[EntityKind::MergeProposal];
 const ADJUSTMENTS: &[EntityKind] = &[EntityKind::LateAdjustment];
 
 const M: Role = Role::Mentor;
@@ -130,6 +131,9 @@ const EXPECTED: &[Line] = &[
     (HELD, Action::Read, &[C, O, A, D], &[M, T]),
     (HELD, Action::Export, &[A], &[]),
     (HELD, Action::Resolve, &[C, O], &[]),
+    (PROPOSALS, Action::Read, &[C, O, A, D], &[M]),
+    (PROPOSALS, Action::Export, &[A], &[]),
+    (PROPOSALS, Action::Resolve, &[C, O], &[]),
     (PERIODS, Action::Read, &[M, C, T, O, E, N, A, D], &[]),
     (PERIODS, Action::Aggregate, &[C, O, N, A], &[]),
     (PERIODS, Action::Export, &[A], &[]),

@@ -151,6 +151,33 @@ pub(super) const VERBS: &[Verb] = &[
             Ok(Operation::ReturnHeld { item: id(input, "heldItemId")?, reason })
         },
     },
+    Verb {
+        name: "acceptMerge",
+        doc: "Merges two rows that are one. What named the other row names the one that stays; each value in which \
+              they differed is kept in a conflict. Changes that come later and name the other row are changes of the \
+              one that stays.",
+        returns: EntityKind::MergeProposal,
+        input: &[
+            ("mergeProposalId", "ID!", "The proposal."),
+            ("survivorId", "ID!", "The row that stays: one of the two."),
+            ("note", "String", "What there is to say about it."),
+        ],
+        read: |input| {
+            let note = given(input, "note").and_then(text).map(str::to_owned);
+            let (proposal, survivor) = (id(input, "mergeProposalId")?, id(input, "survivorId")?);
+            Ok(Operation::AcceptMerge { proposal, survivor, note })
+        },
+    },
+    Verb {
+        name: "dismissMerge",
+        doc: "Says that two rows are two, although they look alike. They are not proposed again.",
+        returns: EntityKind::MergeProposal,
+        input: &[("mergeProposalId", "ID!", "The proposal."), ("reason", "String!", "How they differ.")],
+        read: |input| {
+            let reason = required(input, "reason")?.to_owned();
+            Ok(Operation::DismissMerge { proposal: id(input, "mergeProposalId")?, reason })
+        },
+    },
 ];
 
 fn approve_held(input: &Named) -> Result<Operation, Fault> {

@@ -273,6 +273,12 @@ impl WriteTx for MemoryTx {
         Ok(rows.filter(is_child).cloned().collect())
     }
 
+    /// One transaction runs at a time.
+    async fn lock_scopes(&mut self, _programme: Uuid, _scopes: &[Uuid]) -> Answer<()> {
+        self.store.call().await;
+        Ok(())
+    }
+
     async fn changes_since(
         &mut self,
         programme: Uuid,

@@ -1,0 +1,164 @@
+//! The names of rows that were merged into others: a change that still names one is a change of the row that stayed.
+//!
+//! Who makes it has not seen the merge. To that person, the merge is a change by the office of every field in which
+//! the two rows differed, from the value that the merged row had. So it meets the rules for concurrent edits: what it
+//! says of a field in which both agreed takes effect, and of another one both values are kept.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sync_protocol::code::MergeState;
+use sync_protocol::cursor;
+use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, Row};
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::value::Value;
+use uuid::Uuid;
+
+use super::load::{Key, Loaded};
+use crate::store::mutations::FieldChange;
+use crate::store::rows::StoredRow;
+use crate::store::{StoreError, WriteTx};
+
+/// Rows that were merged into others, by the name that they had.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aliases(HashMap<Key, Alias>);
+
+/// A row that was merged into another one.
+#[derive(Clone, Debug)]
+struct Alias {
+    /// The row that stayed.
+    survivor: Uuid,
+    /// The values that the merged row had, but for special categories.
+    content: BTreeMap<String, serde_json::Value>,
+    /// The commit that merged it.
+    merged_seq: u64,
+    merged_by: Option<Uuid>,
+    /// What happened since, to someone who still sees the merged row.
+    lineage: Vec<FieldChange>,
+}
+
+impl Aliases {
+    /// Returns whether nothing that the batch names was merged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns a mutation under the names that count today. Who voids a row that was merged has what was wanted, and
+    /// who creates it again brings it back.
+    pub(super) fn redirect<'m>(&self, mutation: &'m Mutation) -> Cow<'m, Mutation> {
+        if self.0.is_empty() {
+            return Cow::Borrowed(mutation);
+        }
+        let mut redirected = mutation.clone();
+        if let Some(alias) = self.of(mutation) {
+            redirected.row_id = alias.survivor;
+        }
+        for (at, value) in &mut redirected.patch {
+            let kind = mutation.kind.def().fields.get(*at).and_then(|field| field.reference);
+            let alias = kind.zip(value.as_uuid()).and_then(|key| self.0.get(&key));
+            if let Some(alias) = alias {
+                *value = Value::Uuid(alias.survivor);
+            }
+        }
+        if redirected == *mutation { Cow::Borrowed(mutation) } else { Cow::Owned(redirected) }
+    }
+
+    /// Returns what happened to a row since, to the author of a mutation that names the merged row.
+    pub(super) fn lineage(&self, mutation: &Mutation) -> Option<&[FieldChange]> {
+        self.of(mutation).map(|alias| alias.lineage.as_slice())
+    }
+
+    fn of(&self, mutation: &Mutation) -> Option<&Alias> {
+        self.0.get(&(mutation.kind, mutation.row_id)).filter(|_| mutation.op == Op::Patch)
+    }
+}
+
+/// Finds out which of the rows that are not there were merged into others.
+pub(super) async fn find(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    unknown: &BTreeSet<Key>,
+) -> Result<Aliases, StoreError> {
+    let kind = EntityKind::MergeProposal;
+    let ids: Vec<Uuid> = unknown.iter().map(|(_, id)| *id).collect();
+    let found = tx.children(programme, kind, "alias_id", &ids).await?;
+    if found.is_empty() {
+        return Ok(Aliases::default());
+    }
+    // Locked: it may be merged on into another row at this moment.
+    let ids: Vec<Uuid> = found.iter().map(|proposal| proposal.id).collect();
+    let stored = tx.load_for_update(programme, kind, &ids).await?;
+    let aliases = stored.iter().filter_map(alias).filter(|(key, _)| unknown.contains(key));
+    Ok(Aliases(aliases.collect()))
+}
+
+fn alias(stored: &StoredRow) -> Option<(Key, Alias)> {
+    let proposal = MergeProposal::from_row(&stored.row).ok()?;
+    let key = (EntityKind::from_name(&proposal.subject_kind)?, proposal.alias_id?);
+    let alias = Alias {
+        survivor: proposal.survivor_id?,
+        content: proposal.merged_content.unwrap_or_default().0,
+        merged_seq: stored.seq,
+        merged_by: proposal.decided_by.map(Uuid::from),
+        lineage: Vec::new(),
+    };
+    (proposal.state == MergeState::Merged).then_some((key, alias))
+}
+
+/// Loads what happened to the merged rows since the senders saw them, and to the rows that stayed since the merge.
+pub(super) async fn load_lineages(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    sent: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let mut aliases = std::mem::take(&mut loaded.aliases);
+    for ((kind, merged), alias) in &mut aliases.0 {
+        let named = sent.iter().filter(|m| (m.kind, m.row_id, m.op) == (*kind, *merged, Op::Patch));
+        let bases = named.map(|m| m.field_bases.iter().map(|(_, seq)| *seq).fold(m.base_seq, u64::min));
+        let Some(base) = bases.min().map(|seen| cursor::known_base(&loaded.forks, seen)) else { continue };
+        let before = tx.changes_since(programme, *kind, &[(*merged, base)]).await?;
+        let since = tx.changes_since(programme, *kind, &[(alias.survivor, alias.merged_seq)]).await?;
+        let survivor = loaded.rows.get(&(*kind, alias.survivor)).map(|stored| &stored.row);
+        let merge = survivor.map(|survivor| alias.merge(*kind, as_merged(*kind, survivor, &since)));
+        alias.lineage = before.into_iter().chain(merge).chain(since).collect();
+    }
+    loaded.aliases = aliases;
+    Ok(())
+}
+
+impl Alias {
+    /// Returns the merge as a change of the merged row: by the office, of the fields in which the two differed.
+    fn merge(&self, kind: EntityKind, survivor: Row) -> FieldChange {
+        let was = |name: &str, field_type| {
+            self.content.get(name).and_then(|json| Value::from_json(field_type, json)).unwrap_or(Value::Null)
+        };
+        let values = kind.def().fields.iter().zip(&survivor.values);
+        let old = values.filter_map(|(field, now)| {
+            let was = was(field.name, field.field_type);
+            (was != *now).then(|| (field.name.to_owned(), was))
+        });
+        FieldChange {
+            row_id: self.survivor,
+            seq: self.merged_seq,
+            old: old.chain([(MERGED.to_owned(), Value::Null)]).collect(),
+            device: None,
+            actor: self.merged_by,
+            is_verbatim: false,
+        }
+    }
+}
+
+/// The name of no field: a change without any would be the creation of the row.
+const MERGED: &str = "merged";
+
+/// Returns the row that stayed as it was when the other one was merged into it.
+fn as_merged(kind: EntityKind, survivor: &Row, since: &[FieldChange]) -> Row {
+    let mut row = survivor.clone();
+    for (name, value) in since.iter().rev().flat_map(|change| &change.old) {
+        if let Some(at) = kind.def().position(name) {
+            row.values[at] = value.clone();
+        }
+    }
+    row
+}
