@@ -12,6 +12,7 @@ pub mod employments;
 pub mod enterprises;
 pub mod error;
 pub mod job_status;
+pub mod merges;
 pub mod positions;
 pub mod records;
 pub mod visits;

@@ -97,7 +97,7 @@ pub(crate) enum Command {
     Action(ActionCommand),
     /// Show what waits to be sent and when the last sync was.
     Status,
-    /// Show fields that two people changed, with both values, or settle one of them.
+    /// Show fields that two people changed, with both values, or settle one of them; and records that may be the same.
     ///
     /// Example: field conflicts --take 4f1c22ab
     Conflicts {

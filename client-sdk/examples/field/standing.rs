@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use client_sdk::api::changes::ChangeItem;
+use client_sdk::api::merges::MergeItem;
 use client_sdk::store::Room;
 use sync_protocol::message::field_label;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ pub(crate) fn status(session: &Session) -> Result<()> {
     line(Key::Held, &status.sync.held);
     line(Key::Rejected, &status.sync.rejected);
     line(Key::Conflicts, &status.sync.conflicts);
+    line(Key::Merges, &status.sync.merges);
     let last = status.sync.last_complete_at.map(show::minute);
     line(Key::LastSync, &last.as_deref().unwrap_or(session.text(Key::Never)));
     let salvaged = status.sync.salvaged;
@@ -60,10 +62,9 @@ pub(crate) fn discard(session: &Session, change: u64) -> Result<()> {
 }
 
 pub(crate) fn conflicts(session: &Session) -> Result<()> {
-    let conflicts = session.client.conflicts(MOST)?;
-    if conflicts.is_empty() {
+    let (conflicts, merges) = (session.client.conflicts(MOST)?, session.client.merges(MOST)?);
+    if conflicts.is_empty() && merges.is_empty() {
         say!("{}", session.text(Key::Nothing));
-        return Ok(());
     }
     for conflict in &conflicts {
         let kind = conflict.kind.map_or("?", |kind| kind.def().name);
@@ -74,8 +75,31 @@ pub(crate) fn conflicts(session: &Session) -> Result<()> {
             say!("    {:10} {value}  ({by})", session.text(key));
         }
     }
-    say!("{}", session.text(Key::HowToSettle));
+    if !conflicts.is_empty() {
+        say!("{}", session.text(Key::HowToSettle));
+    }
+    print_merges(session, &merges);
     Ok(())
+}
+
+/// Rows that may be one: the office decides, the mentor is to know.
+fn print_merges(session: &Session, merges: &[MergeItem]) {
+    for merge in merges {
+        let kind = merge.kind.map_or("?", |kind| kind.def().name);
+        let (id, at, matched) = (end(merge.id.0), show::minute(merge.detected_at), merge.matched_labels.join(", "));
+        say!("{id}  {at}  {kind}  {}: {matched}", session.text(Key::SameTwice));
+        for row in &merge.rows {
+            say!(
+                "    {}  {}  ({})",
+                end(row.id),
+                row.title.as_deref().unwrap_or("–"),
+                row.by.as_deref().unwrap_or("?")
+            );
+        }
+    }
+    if !merges.is_empty() {
+        say!("{}", session.text(Key::OfficeMerges));
+    }
 }
 
 /// Settles the conflict whose identifier ends like this.

@@ -61,6 +61,7 @@ texts! {
     Held "La birou, în așteptare" "Kept by the office" "In attesa in ufficio"
     Rejected "Refuzate" "Refused" "Rifiutate"
     Conflicts "Conflicte" "Conflicts" "Conflitti"
+    Merges "Înregistrări posibil duble" "Possibly registered twice" "Schede forse doppie"
     OldestPending "Cea mai veche așteaptă de" "The oldest has waited" "La più vecchia attende da"
     LastSync "Ultima sincronizare completă" "Last complete sync" "Ultima sincronizzazione completa"
     SignedIn "Autentificat" "Signed in" "Autenticato"
@@ -76,6 +77,8 @@ texts! {
     Other "celălalt" "the other" "l'altro"
     HowToSettle "Alegeți cu `field conflicts --keep ID` (valoarea afișată) sau `--take ID` (cealaltă)." "Choose with `field conflicts --keep ID` (the value shown) or `--take ID` (the other)." "Scelga con `field conflicts --keep ID` (il valore mostrato) o `--take ID` (l'altro)."
     Settled "Ales. Conflictul se închide la următoarea sincronizare: field sync" "Chosen. The conflict closes with the next sync: field sync" "Scelto. Il conflitto si chiude alla prossima sincronizzazione: field sync"
+    SameTwice "poate aceeași înregistrare de două ori" "maybe the same record twice" "forse la stessa scheda due volte"
+    OfficeMerges "Amândouă rămân până hotărăște biroul; puteți lucra cu oricare." "Both stay until the office decides; go on with either." "Restano entrambe finché l'ufficio non decide; può lavorare con l'una o l'altra."
     PutRight "Corectați înregistrarea sau renunțați: field discard NUMĂR" "Record it again as it should be, or give it up: field discard NUMBER" "Registri di nuovo la scheda corretta o rinunci: field discard NUMERO"
     Discarded "S-a renunțat la modificare." "The change is given up." "La modifica è stata abbandonata."
     // Lists.

@@ -1,5 +1,6 @@
 //! Reading what is shown, and how sync stands.
 
+use sync_protocol::code::{ConflictState, MergeState};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
@@ -45,6 +46,8 @@ pub struct SyncStatus {
     pub rejected: u64,
     /// Rows with a conflict that nobody has settled.
     pub conflicts: u64,
+    /// Pairs of rows that may be one, about which the office has not decided.
+    pub merges: u64,
     /// When the oldest pending change was recorded.
     pub oldest_pending_at: Option<Timestamp>,
     /// When everything was last here, by the device's clock.
@@ -99,7 +102,6 @@ impl Store {
 
     /// Returns the rows of kind [`EntityKind::Conflict`] that nobody has settled.
     pub fn conflicts(&self, limit: u32) -> Result<Vec<ShownRow>> {
-        use sync_protocol::code::ConflictState;
         self.list(EntityKind::Conflict, &Query::new().eq("state", ConflictState::Open).limit(limit))
     }
 
@@ -116,6 +118,7 @@ impl Store {
                 held: inner.outbox.count(ChangeState::Held)?,
                 rejected: inner.outbox.count(ChangeState::Rejected)?,
                 conflicts: inner.in_conflict.len() as u64,
+                merges: query::count(&inner.cache, EntityKind::MergeProposal, &open_merges())?,
                 oldest_pending_at: inner.outbox.oldest_pending_ms()?.map(Timestamp),
                 last_complete_at: meta::get::<i64>(&inner.cache.conn, "complete_ms")?.map(Timestamp),
                 salvaged: inner.outbox.salvaged()?,
@@ -141,6 +144,10 @@ impl Store {
         self.notify_shown();
         Ok(())
     }
+}
+
+fn open_merges() -> Query {
+    Query::new().eq("state", MergeState::Open)
 }
 
 impl Inner {
