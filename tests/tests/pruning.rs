@@ -216,7 +216,7 @@ async fn a_device_below_the_floor_is_told_to_compare_and_may_go_on_where_it_is()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_forgets_by_itself_what_is_old_at_its_start() {
+async fn the_server_forgets_by_itself_what_is_old_when_it_starts() {
     let (server, _) = started().await;
     delete_some(&server).await;
     pass_days(&server, 400).await;
@@ -225,7 +225,7 @@ async fn the_server_forgets_by_itself_what_is_old_at_its_start() {
     let server = TestServer::on(db, Config::default(), Arc::new(SystemWorld));
     let began = Instant::now();
     while tombstones(&server).await > 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "nothing is forgotten");
+        assert!(began.elapsed() < Duration::from_secs(40), "nothing is forgotten");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(

@@ -11,6 +11,8 @@ use crate::store::pruning::{self, Horizon};
 use crate::store::{Db, StoreError};
 use crate::world::SharedWorld;
 
+/// When it is looked for the first time: a server that has just started has phones to answer.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How often it is looked for deletions that have become old.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// A day.
@@ -59,8 +61,8 @@ pub async fn prune(db: &Db, horizon: &Horizon, signals: &SyncSignals) -> Result<
     Ok(forgotten)
 }
 
-/// Looks at the start and every hour for deletions that have become old, until the server stops. What fails is logged
-/// and tried again.
+/// Looks soon after the start and then every hour for deletions that have become old, until the server stops. What fails
+/// is logged and tried again.
 pub async fn keep_pruned(
     db: &Db,
     world: &SharedWorld,
@@ -68,15 +70,16 @@ pub async fn keep_pruned(
     signals: &SyncSignals,
     stopping: &CancellationToken,
 ) {
-    while !stopping.is_cancelled() {
+    let mut pause = LOOK_AFTER;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(pause) => pause = LOOK_EVERY,
+        }
         match prune(db, &retention.horizon(world.now()), signals).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "old deletions are no longer told"),
             Err(error) => tracing::warn!(%error, "old deletions could not be forgotten; it is tried again"),
-        }
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
 }
