@@ -101,7 +101,16 @@ fn check_text(field: &'static Field, text: &str) -> Option<Violation> {
     }
     let may_have_lines = field.max_chars > ONE_LINE_MAX_CHARS;
     let is_refused = |c: char| c.is_control() && !(may_have_lines && matches!(c, '\n' | '\r'));
-    text.chars().any(is_refused).then(|| violation(field, MessageKey::ControlCharacter))
+    let has_refused = may_have_control(text) && text.chars().any(is_refused);
+    has_refused.then(|| violation(field, MessageKey::ControlCharacter))
+}
+
+/// Returns whether a text may hold a control character, from its bytes alone, which are looked at many at a time: most
+/// texts hold none, and they are most of what a push is checked for.
+fn may_have_control(text: &str) -> bool {
+    // U+0080 to U+009F begin with 0xC2, like the signs after them.
+    let is_suspect = |byte: &u8| *byte < b' ' || *byte == 0x7f || *byte == 0xc2;
+    text.as_bytes().iter().fold(false, |found, byte| found | is_suspect(byte))
 }
 
 fn check_json(field: &'static Field, json: &str) -> Option<Violation> {

@@ -14,8 +14,10 @@ use super::outbox::{self, Outbox};
 use super::verify::KINDS;
 use crate::error::{Doing as _, Result};
 
-/// The most mutations of one push frame.
-const PUSH_MUTATIONS: usize = 1_000;
+/// The most mutations of one push frame, which the server takes in one transaction.
+const PUSH_MUTATIONS: usize = 2_000;
+/// The mutations of a first request: so that the server begins while the device prepares the rest.
+const FIRST_MUTATIONS: usize = 1_000;
 /// The most bytes of the changes of one push frame. The server takes frames of 1 MiB, which hold a few bytes more
 /// for each change.
 const PUSH_BYTES: usize = (1 << 20) - (16 << 10);
@@ -108,7 +110,7 @@ impl Store {
         })
     }
 
-    /// Returns what to push in one request: frames of at most 1,000 changes or 1 MiB, 5,000 changes or 4 MiB in all.
+    /// Returns what to push in one request: frames of at most 2,000 changes or 1 MiB, 5,000 changes or 4 MiB in all.
     /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let mut inner = self.lock();
@@ -126,7 +128,7 @@ impl Store {
         let (outbox, after) = (&inner.outbox, inner.outbox.push_after());
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, after) => Ok(ready),
-            _ => PushBytes::after(outbox, after, &Share { mutations: PUSH_MUTATIONS, bytes: budget_bytes }),
+            _ => PushBytes::after(outbox, after, &Share { mutations: FIRST_MUTATIONS, bytes: budget_bytes }),
         }
     }
 
@@ -136,7 +138,7 @@ impl Store {
         let inner = self.lock();
         let outbox = &inner.outbox;
         let is_more = request.incarnation == outbox.incarnation && request.upto < outbox.last;
-        let mutations = ((request.upto - request.after) as usize * GROWTH).clamp(PUSH_MUTATIONS, REQUEST_MUTATIONS);
+        let mutations = ((request.upto - request.after) as usize * GROWTH).clamp(FIRST_MUTATIONS, REQUEST_MUTATIONS);
         let share = Share { mutations, bytes: budget_bytes };
         is_more.then(|| PushBytes::after(outbox, request.upto, &share)).transpose()
     }
@@ -253,11 +255,11 @@ mod tests {
 
     #[test]
     fn a_frame_ends_at_its_limits_and_never_inside_a_group() {
-        assert_eq!(frame_length(&changes(&[None; 1_200]), PUSH_BYTES), 1_000);
-        let mut groups = vec![None; 998];
+        assert_eq!(frame_length(&changes(&[None; 2_200]), PUSH_BYTES), 2_000);
+        let mut groups = vec![None; 1_998];
         groups.extend([Some(1); 5]);
-        assert_eq!(frame_length(&changes(&groups), PUSH_BYTES), 998);
-        assert_eq!(frame_length(&changes(&[Some(1); 1_100]), PUSH_BYTES), 1_100);
+        assert_eq!(frame_length(&changes(&groups), PUSH_BYTES), 1_998);
+        assert_eq!(frame_length(&changes(&[Some(1); 2_100]), PUSH_BYTES), 2_100);
         let large = (0..3).map(|_| Outgoing { group: None, hash: ChainHash::START, payload: vec![0; 600_000] });
         assert_eq!(frame_length(&large.collect::<Vec<_>>(), PUSH_BYTES), 1);
     }

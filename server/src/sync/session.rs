@@ -10,6 +10,7 @@ use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Demand, End, Fault, Hello, History, Message, PROTOCOL, Push, PushResult, Welcome};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
 
 use super::admission::{Visit, Visitor};
 use super::desk::{Caller, Desk};
@@ -186,6 +187,9 @@ pub(super) async fn run<S: SyncStore>(mut session: Session<S>, pushes: Vec<Push>
 /// Returns whether the device should come back at once.
 async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Result<bool, Stop> {
     let has_pushes = !pushes.is_empty();
+    let mut pushes = pushes.into_iter();
+    // Decoded one ahead, while the database works on the one before.
+    let mut ahead = pushes.next().map(chained);
     let mut opened = open(session).await?;
     session.greeted(&opened.welcome);
     session.say(&Message::Welcome(opened.welcome.clone()));
@@ -193,12 +197,10 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
     if has_pushes {
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
-        // Decoded side by side, and while the database works on the one before.
-        let chained: Vec<_> =
-            pushes.into_iter().map(|push| tokio::task::spawn_blocking(|| push::chain(push))).collect();
         let mut known_no = opened.welcome.last_no;
-        for push in chained {
+        while let Some(push) = ahead.take() {
             let push = push.await.map_err(|_| Stop::Gone)?;
+            ahead = pushes.next().map(chained);
             known_no = receive(session, &opened.viewer, &push, known_no).await?;
             // The device takes this result while the server works on the next push.
             session.flush().await?;
@@ -226,6 +228,11 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         session.note_contact(|contact| contact.completed(now));
     }
     Ok(more)
+}
+
+/// Decodes a push where that stops nobody else.
+fn chained(push: Push) -> JoinHandle<Chained> {
+    tokio::task::spawn_blocking(|| push::chain(push))
 }
 
 /// What a session knows when it starts.
