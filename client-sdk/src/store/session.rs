@@ -24,9 +24,10 @@ const PUSH_BYTES: usize = (1 << 20) - (16 << 10);
 /// The most mutations of one request.
 const REQUEST_MUTATIONS: usize = 5_000;
 /// How many times as many mutations a request holds as the one before it. The server takes longer over a change than
-/// the device needs to prepare it, so that the next request is ready when it is wanted.
-const GROWTH: usize = 2;
-/// The most bytes of the changes of one request. A slow network gets less: see [`Store::pushes`].
+/// the device needs to prepare it, so that the next request is ready soon after it is wanted; between two requests
+/// the server rests for longer than it takes over five hundred changes.
+const GROWTH: usize = 4;
+/// The most bytes of the changes of one request. A slow network gets less.
 pub(crate) const REQUEST_BYTES: usize = 4 << 20;
 
 /// Where the device stands, as the sync machine needs to know it.
@@ -120,7 +121,7 @@ impl Store {
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
-    /// ones when they still are what comes next. Without them it is one frame, so that the server begins while the
+    /// ones when they still are what comes next. Without them it is half a frame, so that the server begins while the
     /// device prepares the rest.
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
         let mut inner = self.lock();

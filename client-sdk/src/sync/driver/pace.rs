@@ -6,6 +6,13 @@ use crate::store::REQUEST_BYTES;
 
 /// The least that a request carries, before compression: a few seconds of the slowest network.
 const LEAST_BYTES: usize = 32 << 10;
+/// What the first request of a network that is not known carries at most: minutes of the slowest one.
+const START_BYTES: usize = 2 << 20;
+/// A request that was answered within this time may be followed by a larger one.
+const QUICK_MS: u64 = 5_000;
+/// A request that took longer is followed by a smaller one. The server waits five minutes for it, and what a broken
+/// network undoes should be little.
+const SLOW_MS: u64 = 60_000;
 /// A request of which nothing was heard for so long is given up when the network comes back: it went out through
 /// one that is gone.
 const SILENT_MS: u64 = 5_000;
@@ -20,7 +27,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { budget_bytes: AtomicUsize::new(REQUEST_BYTES), heard_ms: AtomicU64::new(0) }
+        Self { budget_bytes: AtomicUsize::new(START_BYTES), heard_ms: AtomicU64::new(0) }
     }
 
     /// Returns how many bytes of changes the next request carries, before compression.
@@ -31,12 +38,20 @@ impl Pace {
     /// A request did not get through: the next one is half as large. One that is too large for its network would
     /// otherwise fail for ever, and bring nothing over.
     pub(super) fn failed(&self) {
-        self.budget_bytes.store((self.budget_bytes() / 2).max(LEAST_BYTES), Ordering::Relaxed);
+        self.shrink();
     }
 
-    /// A request got through.
-    pub(super) fn succeeded(&self) {
-        self.budget_bytes.store((self.budget_bytes() * 2).min(REQUEST_BYTES), Ordering::Relaxed);
+    /// A request got through after `took_ms`.
+    pub(super) fn succeeded(&self, took_ms: u64) {
+        match took_ms {
+            0..=QUICK_MS => self.budget_bytes.store((self.budget_bytes() * 2).min(REQUEST_BYTES), Ordering::Relaxed),
+            SLOW_MS.. => self.shrink(),
+            _ => {}
+        }
+    }
+
+    fn shrink(&self) {
+        self.budget_bytes.store((self.budget_bytes() / 2).max(LEAST_BYTES), Ordering::Relaxed);
     }
 
     /// A request was started, or something of its answer arrived.
@@ -62,13 +77,23 @@ mod tests {
     #[test]
     fn a_request_shrinks_with_failures_and_grows_again() {
         let pace = Pace::new();
-        assert_eq!(pace.budget_bytes(), REQUEST_BYTES);
+        assert_eq!(pace.budget_bytes(), START_BYTES);
         (0..3).for_each(|_| pace.failed());
-        assert_eq!(pace.budget_bytes(), REQUEST_BYTES / 8);
+        assert_eq!(pace.budget_bytes(), START_BYTES / 8);
         (0..20).for_each(|_| pace.failed());
         assert_eq!(pace.budget_bytes(), LEAST_BYTES);
-        (0..20).for_each(|_| pace.succeeded());
+        (0..20).for_each(|_| pace.succeeded(QUICK_MS));
         assert_eq!(pace.budget_bytes(), REQUEST_BYTES);
+    }
+
+    #[test]
+    fn a_slow_network_gets_smaller_requests_although_they_get_through() {
+        let pace = Pace::new();
+        pace.succeeded(QUICK_MS + 1);
+        pace.succeeded(SLOW_MS - 1);
+        assert_eq!(pace.budget_bytes(), START_BYTES);
+        pace.succeeded(SLOW_MS);
+        assert_eq!(pace.budget_bytes(), START_BYTES / 2);
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl<'s> Session<'s> {
 
     /// Makes a request and takes its response to the end.
     pub(super) async fn request(&mut self, push: bool, wait_ms: u32) -> Result<()> {
+        let started_ms = self.uptime_ms();
         let worker = Worker::start(Arc::clone(&self.syncer.store));
         let ended = match self.exchange(push, wait_ms).await? {
             Ok(response) => self.receive(response, &worker).await?,
@@ -118,7 +119,7 @@ impl<'s> Session<'s> {
         };
         match &event {
             Some(Event::Failed(Failure::Offline(_))) if push => self.syncer.pace.failed(),
-            Some(Event::Ended) if push => self.syncer.pace.succeeded(),
+            Some(Event::Ended) if push => self.syncer.pace.succeeded(self.uptime_ms().saturating_sub(started_ms)),
             _ => {}
         }
         match event {
@@ -129,7 +130,11 @@ impl<'s> Session<'s> {
 
     /// Notes a sign of the server.
     fn heard(&self) {
-        self.syncer.pace.heard(self.syncer.store.world().uptime_ms());
+        self.syncer.pace.heard(self.uptime_ms());
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.syncer.store.world().uptime_ms()
     }
 
     async fn exchange(&mut self, push: bool, wait_ms: u32) -> Result<Result<Response, Failure>> {
