@@ -42,6 +42,7 @@ impl Store {
     pub fn apply_page(&self, page: &Page) -> Result<Applied> {
         let now = self.world().now();
         self.drain(|inner| {
+            inner.cache.refuse_gap()?;
             inner.cache.begin()?;
             execute(&inner.cache.conn, "SAVEPOINT page")?;
             match inner.apply_in_transaction(page, now.0) {

@@ -72,6 +72,8 @@ pub(super) struct Cache {
     rows: usize,
     /// Whether the open transaction holds pages.
     has_pages: bool,
+    /// Whether pages of the reply under way were undone: what comes after them would leave a gap.
+    has_gap: bool,
     /// Whether rows of some scope may be hidden until all of it is here.
     may_hide: bool,
     /// The position of the outbox up to which changes are in the cache.
@@ -126,6 +128,7 @@ impl Cache {
             writes: 0,
             rows: 0,
             has_pages: false,
+            has_gap: false,
             may_hide: true,
             applied: 0,
             acked: 0,
@@ -201,6 +204,7 @@ impl Cache {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");
         self.in_transaction = false;
+        self.has_gap |= self.has_pages;
         (self.writes, self.rows, self.has_pages) = (0, 0, false);
     }
 
@@ -208,6 +212,22 @@ impl Cache {
     pub(super) fn wrote(&mut self) -> Result<()> {
         self.writes += 1;
         if self.writes >= WRITES_PER_COMMIT { self.commit() } else { Ok(()) }
+    }
+
+    /// Takes no page until [`Cache::begin_reply`].
+    pub(super) fn leave_gap(&mut self) {
+        self.has_gap = true;
+    }
+
+    /// Notes that the device tells its place: the pages that come go on from there.
+    pub(super) fn begin_reply(&mut self) {
+        self.has_gap = false;
+    }
+
+    /// Fails when pages before this one were undone.
+    pub(super) fn refuse_gap(&self) -> Result<()> {
+        let gap = || Error::Storage("rows that had come were undone with a change that could not be saved".to_owned());
+        if self.has_gap { Err(gap()) } else { Ok(()) }
     }
 
     /// Counts the rows of a page and commits once there are many.

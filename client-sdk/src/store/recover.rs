@@ -73,6 +73,7 @@ impl Inner {
         self.cache.give_up_file();
         let (cache, _) = cache::open(&self.cache_file, true)?;
         self.cache = cache;
+        self.cache.leave_gap();
         self.overlay = Overlay::load(&self.outbox)?;
         self.in_conflict.clear();
         self.start_cache()?;

@@ -389,6 +389,20 @@ fn a_greeting_keeps_the_place_that_it_tells_and_leaves_what_was_recorded_for_lat
 }
 
 #[test]
+fn no_page_is_taken_after_one_that_was_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], None)).unwrap();
+    // A change of a person that cannot be saved.
+    store.inner.lock().give_up_cache();
+    let last = page(vec![(2, finding(2, 9, "b"))], Some(2));
+    assert!(matches!(store.apply_page(&last), Err(Error::Storage(_))), "the first row would be missing for ever");
+    assert_eq!(store.hello("test", 0).unwrap().cursor.seq, 0);
+    store.apply_page(&last).unwrap();
+    assert_eq!(store.sync_view().unwrap().cursor.seq, 2);
+}
+
+#[test]
 fn a_lost_scope_is_dropped_except_for_pending_rows() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
