@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::mutation::Op;
 use sync_protocol::wire::{Commit, Outcome, PushResult};
 
 use super::answers::{self, Stretch};
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::{Answer, ChangeState};
 use super::outbox::{Head, Outbox, RowKey};
-use super::overlay::Overlay;
+use super::overlay::{Layer, Overlay};
 use super::write::laid_over;
 use super::{Inner, Store};
 use crate::error::{Doing as _, Result};
@@ -183,10 +183,10 @@ impl Inner {
         let mut mixed: HashMap<RowKey, Vec<Head>> = HashMap::new();
         let has_bases = self.cache.has_bases()?;
         for head in heads {
-            if let [_] = self.overlay.layers(head.key)
+            if let [layer] = self.overlay.layers(head.key)
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
-                && !(has_bases && self.cache.base(head.key)?.is_some_and(|base| base.seq <= 0))
+                && self.is_known(head.key, layer)?
             {
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
@@ -207,19 +207,31 @@ impl Inner {
         head.position <= self.cache.acked
     }
 
+    /// Returns whether a row is known once its only change is confirmed.
+    fn is_known(&self, key: RowKey, layer: &Layer) -> Result<bool> {
+        if layer.op != Op::Patch {
+            return Ok(true);
+        }
+        let beneath = self.cache.base(key)?.map(|base| base.seq);
+        Ok(is_known_after(beneath, layer.op, layer.base_seq))
+    }
+
     /// Moves the confirmed changes of a row into the server's version of it.
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
         let (mut seq, mut row) = (base.as_ref().map(|base| base.seq), base.map(|base| base.row));
-        let mut confirmed = false;
+        let (mut confirmed, mut is_known) = (false, true);
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
             let is_news = head.seq > known.max(0) as u64 && !self.is_repeat(head);
             if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || row.is_some();
-                seq = Some(version_with(seq, &mutation, head.seq));
+                is_known &= is_known_after(seq, mutation.op, mutation.base_seq);
+                if is_known {
+                    seq = seq.max(Some(head.seq as i64));
+                }
                 row = laid_over(row, &mutation);
             }
             self.overlay.set_state(head.position, head.state, head.seq);
@@ -235,15 +247,15 @@ impl Inner {
                 }
             }
         }
-        self.refresh(key)
+        self.refresh(key)?;
+        if is_known { Ok(()) } else { self.want((key.0.number(), key.1)) }
     }
 }
 
-/// Returns the version of a row after a change that the server has exactly as recorded. Laid over a version that has
-/// not come again, a change of some fields tells nothing of the others.
-pub(super) fn version_with(known: Option<i64>, mutation: &Mutation, seq: u64) -> i64 {
-    match known {
-        Some(known) if known <= LOCAL_ONLY && mutation.op == Op::Patch => known,
-        _ => known.unwrap_or(LOCAL_ONLY).max(seq as i64),
-    }
+/// Returns whether a row is known after a change that the server has exactly as recorded. A change of some fields tells
+/// nothing of the others where the version that it was made on is not here: that has not come again from a restored
+/// server, or was lost with the power.
+pub(super) fn is_known_after(beneath: Option<i64>, op: Op, base_seq: u64) -> bool {
+    let is_here = |seq: i64| seq > LOCAL_ONLY && seq as u64 >= base_seq;
+    op != Op::Patch || beneath.is_none_or(is_here)
 }

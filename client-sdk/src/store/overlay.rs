@@ -17,7 +17,9 @@ pub(super) struct Layer {
     pub(super) state: ChangeState,
     /// For an accepted change: the version of the row that has it.
     pub(super) seq: u64,
-    op: Op,
+    pub(super) op: Op,
+    /// The version of the row that the person had seen.
+    pub(super) base_seq: u64,
     /// The version that the person had seen of each field that it touches.
     bases: Vec<(usize, u64)>,
     /// The fields that it sets.
@@ -68,7 +70,8 @@ impl Overlay {
         };
         let key = (mutation.kind, mutation.row_id);
         let fields = mutation.patch.iter().map(|(at, _)| *at).collect();
-        let layer = Layer { position, state, seq, op: mutation.op, bases, fields, overruled: Vec::new() };
+        let (op, base_seq) = (mutation.op, mutation.base_seq);
+        let layer = Layer { position, state, seq, op, base_seq, bases, fields, overruled: Vec::new() };
         self.rows.entry(key).or_default().push(layer);
         self.by_position.insert(position, key);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sync_protocol::entity::EntityKind;
 
-use super::ack::version_with;
+use super::ack::is_known_after;
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::ChangeState;
 use super::outbox::{Head, RowKey};
@@ -58,7 +58,7 @@ impl Inner {
     fn repair_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known_seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
-        let mut seq = base.as_ref().map(|base| base.seq);
+        let (mut seq, mut is_known) = (base.as_ref().map(|base| base.seq), true);
         let is_gone = base.as_ref().is_some_and(|base| base.is_gone);
         let mut row = base.map(|base| base.row);
         let confirmed = |head: &&Head| head.state == ChangeState::Confirmed && head.position > self.cache.acked;
@@ -67,7 +67,10 @@ impl Inner {
             // push have one number.
             if head.seq as i64 > known_seq {
                 let mutation = self.outbox.mutation(head.position)?;
-                seq = Some(version_with(seq, &mutation, head.seq));
+                is_known &= is_known_after(seq, mutation.op, mutation.base_seq);
+                if is_known {
+                    seq = seq.max(Some(head.seq as i64));
+                }
                 row = laid_over(row, &mutation);
             }
         }
@@ -80,7 +83,8 @@ impl Inner {
                 self.cache.hide(key)?;
             }
         }
-        self.refresh(key)
+        self.refresh(key)?;
+        if is_known { Ok(()) } else { self.want((key.0.number(), key.1)) }
     }
 
     /// Lays over the cache what it holds as confirmed while a loss of power undid the answer in the outbox. The

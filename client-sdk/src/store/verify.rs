@@ -119,7 +119,7 @@ impl Store {
 impl Inner {
     /// Whether rows differ from the server's and it is not yet put right.
     pub(super) fn is_repairing(&self) -> Result<bool> {
-        Ok(self.repairs()? > 0)
+        Ok(self.repairs()? > 0 || self.has_questions()?)
     }
 
     /// Whether the next request is to ask for digests: a day has passed, something gave a reason, or a download is
@@ -323,7 +323,8 @@ impl Inner {
         if rows.is_empty() { Ok(()) } else { self.load_conflicts() }
     }
 
-    fn want(&self, (number, id): (u16, Uuid)) -> Result<()> {
+    /// Notes that a row is to be asked for.
+    pub(super) fn want(&self, (number, id): (u16, Uuid)) -> Result<()> {
         let Some(kind) = EntityKind::from_number(number) else { return Ok(()) };
         self.unconfirm((kind, id))?;
         const WANT: &str = "INSERT INTO _wanted (kind, id) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET is_asked = 0";

@@ -85,6 +85,45 @@ fn a_change_of_what_a_lost_history_had_waits_for_the_row_as_the_server_has_it() 
     assert_eq!(shown(&store, 1), Some(("as it was".to_owned(), 1_000_001, RowState::Synced)));
 }
 
+/// After a loss of power an older version may be beneath a change than the one that it was made on.
+#[test]
+fn a_change_on_an_older_version_than_it_was_made_on_asks_for_the_row() {
+    for is_answered_before_the_loss in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let row = finding(1, 9, "theirs, older");
+        store.apply_page(&page(vec![(10, row.clone())], Some(10))).unwrap();
+        store.flush().unwrap();
+        store.apply_page(&page(vec![(15, finding(1, 9, "theirs"))], Some(15))).unwrap();
+        patch(&store, 1, "rule_ref", "I19");
+        let confirmed = answer(&store, 16, true, Vec::new());
+        if is_answered_before_the_loss {
+            store.apply_result(&confirmed).unwrap();
+        }
+        take_the_cache_back(&store, &row);
+        if !is_answered_before_the_loss {
+            store.apply_result(&confirmed).unwrap();
+        }
+        let seen = store.get(KIND, Uuid::from_u128(1)).unwrap().unwrap().seq;
+        assert!(seen < 15, "who changes the text now has not seen what stands there");
+        assert!(matches!(store.checks().unwrap()[..], [Message::Want(_)]));
+        store.apply_page(&page(vec![(16, finding(1, 9, "theirs"))], Some(16))).unwrap();
+        assert_eq!(shown(&store, 1), Some(("theirs".to_owned(), 16, RowState::Synced)));
+        assert!(store.checks().unwrap().is_empty());
+    }
+}
+
+/// As a loss of power does that undoes what was not synced.
+fn take_the_cache_back(store: &Store, row: &Row) {
+    let mut inner = store.inner.lock();
+    inner.cache.begin().unwrap();
+    inner.cache.drop_base((KIND, row.id)).unwrap();
+    inner.cache.show(KIND, 10, row).unwrap();
+    inner.cache.forget_after(0);
+    inner.cache.commit().unwrap();
+    inner.give_up_cache();
+}
+
 #[test]
 fn who_puts_a_refused_change_right_has_not_seen_what_it_hid() {
     let folder = tempfile::tempdir().unwrap();
