@@ -6,7 +6,7 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES};
 use tests::sample::day;
-use tests::state::number;
+use tests::state::{number, psql};
 use tests::{Device, TestServer, sample};
 
 /// The mentor and the coordinator, who both hold one open action and its version.
@@ -268,6 +268,23 @@ async fn what_one_push_changes_and_voids_comes_back_changed() {
     both.mentor.sync().await;
     assert_eq!(both.shown(), FollowUpAction { due_on: day("2024-06-01"), ..done(&both.action) });
     assert_eq!(both.conflicts("voided").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_the_same_push_settles_by_voiding_the_row_is_kept() {
+    let mut both = started().await;
+    let id = both.action.id.0;
+    psql(&both.server.app.office, &format!("UPDATE follow_up_action SET text = 'biroul' WHERE id = '{id}'")).await;
+    both.coordinator.sync().await;
+    let seen = both.coordinator.cache.rows[&(EntityKind::FollowUpAction, id)].seq;
+    let lost = both.mentor.change(&both.action, &with_text(&both.action, "al Anei"), both.seq);
+    let draft = both.mentor.draft(Op::Delete, EntityKind::FollowUpAction, id, Vec::new());
+    let voided = both.mentor.record(Mutation { base_seq: seen, ..draft });
+    let answer = both.mentor.sync().await;
+    assert_eq!([lost, voided].map(|no| answer.outcome(no)), [Outcome::Conflict, Outcome::Applied]);
+    both.coordinator.sync().await;
+    let conflict = both.conflicts("text").remove(0);
+    assert_eq!((conflict.other_value.as_deref(), conflict.state), (Some("\"al Anei\""), ConflictState::Resolved));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -384,7 +384,7 @@ impl Decider<'_> {
     fn replace(&mut self, kind: EntityKind, change: traces::Trace) {
         let key = (kind, change.row.id);
         let mut slot = self.slot(key);
-        if change.is_update && slot.before.is_none() {
+        if change.is_update && slot.before.is_none() && !slot.is_touched {
             slot.before = Some(patch::empty_row(kind.def(), change.row.id));
         }
         self.put(key, slot, Some(change.row));
