@@ -18,7 +18,7 @@ use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
 use server::world::{SharedWorld, SystemWorld};
 use sync_protocol::cursor::{Cursor, Fork};
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::mutation::ChainHash;
+use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::time::Date;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,7 @@ steps! {
     refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
+    later_changes(held: &HeldMutation, kind: EntityKind, row: Uuid) -> Vec<Mutation>;
     periods(programme: Uuid, from: Date, until: Date) -> Vec<Row>;
     target_of(outbox: &Outbox) -> Option<(EntityKind, Uuid)>;
     insert(programme: Uuid, kind: EntityKind, rows: &[&Row]) -> ();

@@ -1,8 +1,9 @@
 //! Work that cannot be applied yet is kept, shown, and applied when what it waits for arrives.
 
 use sync_protocol::code::HeldState;
-use sync_protocol::entity::{Conflict, EntityKind, Finding, FollowUpAction, HeldItem, Visit};
-use sync_protocol::mutation::Mutation;
+use sync_protocol::entity::{Conflict, Entity as _, EntityKind, Finding, FollowUpAction, HeldItem, Visit};
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::patch;
 use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, ENTERPRISES, RADU};
 use tests::state::number;
@@ -41,6 +42,33 @@ async fn a_child_before_its_parent_is_held_shown_and_applied_when_the_parent_arr
     let again = tablet.send(&[tablet.push(1, 1)]).await;
     assert_eq!((again.result(no), again.commits()[0].seq), (None, phone.cache.cursor.seq));
     assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation WHERE outcome = 'H'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_does_not_overwrite_what_its_author_wrote_since() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let (known, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
+    tablet.create(&known);
+    tablet.sync().await;
+    let base = tablet.cache.cursor.seq;
+    let first = Visit { summary: Some("mai întâi".to_owned()), travel_km: Some(7), ..known.clone() };
+    let then = Visit { summary: Some("apoi".to_owned()), ..first.clone() };
+    let other = Visit { summary: Some("altă vizită".to_owned()), ..missing.clone() };
+    let draft = |before: &Visit, after: &Visit| {
+        let patch = patch::diff(&before.to_row(), &after.to_row());
+        Mutation { group: Some(1), base_seq: base, ..tablet.draft(Op::Patch, EntityKind::Visit, after.id.0, patch) }
+    };
+    let group = [draft(&known, &first), draft(&missing, &other)];
+    let held = group.map(|mutation| tablet.record(mutation));
+    let no = tablet.change(&first, &then, base);
+    let answer = tablet.sync().await;
+    assert_eq!(held.map(|no| answer.outcome(no)), [Outcome::Held; 2]);
+    assert_eq!(answer.outcome(no), Outcome::Applied);
+    phone.create(&missing);
+    phone.sync().await;
+    let shown = phone.cache.get::<Visit>(known.id).unwrap();
+    assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("apoi"), Some(7)));
+    assert_eq!(phone.cache.all::<Conflict>().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ pub(super) struct Loaded {
     /// Where the history of the programme was left for another one.
     pub forks: Vec<Fork>,
     /// Rows that stand here as their author put them right, after the server had refused them. Only looked for where
-    /// someone had seen the row in a history that was left.
+    /// someone had seen the row before, in a history that was left.
     pub put_right: HashSet<Key>,
     /// Rows that mutations change and that were deleted, as they were.
     pub graves: HashMap<Key, Grave>,
@@ -50,6 +50,8 @@ pub(super) struct Loaded {
     pub conflicts: HashMap<Key, Vec<Uuid>>,
     /// Mutations that were held for a row that this batch creates.
     pub released: Vec<(HeldMutation, Mutation)>,
+    /// The fields that the author of a held change has set anew since, by held item.
+    pub overruled: HashMap<Uuid, HashSet<usize>>,
     /// What a person decides about, by held item: the mutation, with the others of its group.
     pub judged: HashMap<Uuid, Vec<Judged>>,
     /// The people who made those, besides the sender.
@@ -129,13 +131,14 @@ async fn load_named(
     let all: Vec<&Mutation> = redirected.iter().map(|mutation| &**mutation).collect();
     // What was held has waited for long: its row may have come another way.
     let trusts_new = trusts_new && judged.is_empty() && released.is_empty();
+    load_overruled(tx, &mut loaded).await?;
     load_rows(tx, programme, &all, trusts_new, &mut loaded).await?;
     merging::load_merged(tx, programme, &all, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
     load_changes(tx, programme, &all, &mut loaded).await?;
-    load_put_right(tx, programme, &all, &mut loaded).await?;
+    load_put_right(tx, programme, &all, &released, &mut loaded).await?;
     alias::load_lineages(tx, programme, &sent, &mut loaded).await?;
     let rehearsed = rehearse(&all, &loaded.rows, &loaded.graves);
     load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
@@ -213,6 +216,19 @@ async fn authors(
         }
     }
     Ok(authors)
+}
+
+/// Finds which fields of held changes their authors have set anew since: what came later stands.
+async fn load_overruled(tx: &mut impl WriteTx, loaded: &mut Loaded) -> Result<(), StoreError> {
+    let judged = loaded.judged.values().flatten();
+    let judged = judged.filter_map(|judged| Some((judged.held.clone(), judged.mutation.clone()?)));
+    let held: Vec<(HeldMutation, Mutation)> = loaded.released.iter().cloned().chain(judged).collect();
+    for (held, mutation) in held.iter().filter(|(_, mutation)| mutation.op == Op::Patch) {
+        let later = tx.later_changes(held, mutation.kind, mutation.row_id).await?;
+        let fields = later.iter().flat_map(|mutation| &mutation.patch).map(|(at, _)| *at);
+        loaded.overruled.entry(held.held_item_id).or_default().extend(fields);
+    }
+    Ok(())
 }
 
 async fn load_rows(
@@ -361,6 +377,7 @@ async fn load_put_right(
     tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
+    released: &[Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
     let created: HashSet<Key> = mutations.iter().filter(|m| m.op == Op::Put).map(|m| (m.kind, m.row_id)).collect();
@@ -369,8 +386,10 @@ async fn load_put_right(
         created.contains(key) || changes.any(|change| change.old.is_empty())
     };
     let mut brought_back: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
-    let seen_elsewhere = mutations.iter().filter(|mutation| cursor::is_lost(&loaded.forks, mutation.base_seq));
-    for key in seen_elsewhere.map(|mutation| (mutation.kind, mutation.row_id)).filter(is_brought_back) {
+    // What waited for the row itself was made where the row had been seen.
+    let waited = released.iter().filter(|mutation| mutation.op == Op::Patch);
+    let lost = mutations.iter().copied().filter(|mutation| cursor::is_lost(&loaded.forks, mutation.base_seq));
+    for key in waited.chain(lost).map(|mutation| (mutation.kind, mutation.row_id)).filter(is_brought_back) {
         brought_back.entry(key.0).or_default().insert(key.1);
     }
     for (kind, ids) in brought_back {

@@ -253,6 +253,27 @@ pub async fn held_between(
     held(outbox.programme, &tx.query(sql.bind(first as i64).bind(last as i64)).await?)
 }
 
+/// Returns what the author of a held mutation has changed of the same row since, from the same device.
+pub async fn later_changes(
+    conn: &mut Conn,
+    held: &HeldMutation,
+    kind: EntityKind,
+    row: Uuid,
+) -> Result<Vec<Mutation>, StoreError> {
+    const LATER: &str = "SELECT payload FROM mutation_line \
+         WHERE programme_id = $1 AND device_id = $2 AND kind = $3::int AND row_id = $4 \
+             AND outcome IN ('A', 'M', 'C') AND payload IS NOT NULL \
+             AND CASE WHEN incarnation = $5 THEN no > $6 ELSE received_at > $7 END";
+    let outbox = &held.outbox;
+    let sql = Sql::new(LATER).bind(outbox.programme).bind(outbox.device).bind(i32::from(kind.number())).bind(row);
+    let records = conn.query(sql.bind(outbox.incarnation).bind(held.no as i64).bind(held.held_at)).await?;
+    let mut later = Vec::with_capacity(records.len());
+    for record in records {
+        later.extend(Mutation::decode(&record.bytes(0)?).ok());
+    }
+    Ok(later)
+}
+
 fn held(programme: Uuid, records: &[super::Record]) -> Result<Vec<HeldMutation>, StoreError> {
     records
         .iter()

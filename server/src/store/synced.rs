@@ -8,7 +8,7 @@ use std::future::Future;
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::digest::Version;
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::mutation::ChainHash;
+use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::rows::VersionedRow;
 use sync_protocol::time::Date;
 use uuid::Uuid;
@@ -119,6 +119,13 @@ pub trait WriteTx: Send + Sized {
         first: u64,
         last: u64,
     ) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
+    /// Returns what the author of a held mutation has changed of the same row since, from the same device.
+    fn later_changes(
+        &mut self,
+        held: &HeldMutation,
+        kind: EntityKind,
+        row: Uuid,
+    ) -> impl Future<Output = Answer<Vec<Mutation>>> + Send;
     /// Returns every reporting period, oldest first, when one of them overlaps the days `from..=until`, none
     /// otherwise, and keeps those that do from being locked until the transaction ends.
     fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> impl Future<Output = Answer<Vec<Row>>> + Send;
@@ -314,6 +321,10 @@ impl WriteTx for Tx {
 
     async fn held_between(&mut self, outbox: &Outbox, first: u64, last: u64) -> Answer<Vec<HeldMutation>> {
         mutations::held_between(self, outbox, first, last).await
+    }
+
+    async fn later_changes(&mut self, held: &HeldMutation, kind: EntityKind, row: Uuid) -> Answer<Vec<Mutation>> {
+        mutations::later_changes(self, held, kind, row).await
     }
 
     async fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> Answer<Vec<Row>> {

@@ -128,14 +128,22 @@ impl<'b> Decider<'b> {
         (before, self.decide_mutation(mutation, &Source::of_held(held, viewer)))
     }
 
-    /// Leaves out of a held change what its author has set anew in the batch: that came later.
+    /// Leaves out of a held change what its author has set anew since, or in the batch: that came later.
     fn without_rewritten<'v>(&self, (viewer, held, mutation): &Waiting<'v>) -> Waiting<'v> {
-        let mut mutation = mutation.clone();
+        let mut mutation = self.without_overruled(held, mutation);
         let rewritten = self.rewritten.get(&(mutation.kind, mutation.row_id));
         if let Some(rewritten) = rewritten.filter(|_| held.outbox == self.batch.outbox) {
             mutation.patch.retain(|(at, _)| !rewritten.contains(at));
         }
         (*viewer, held.clone(), mutation)
+    }
+
+    fn without_overruled(&self, held: &HeldMutation, mutation: &Mutation) -> Mutation {
+        let mut mutation = mutation.clone();
+        if let Some(overruled) = self.loaded.overruled.get(&held.held_item_id) {
+            mutation.patch.retain(|(at, _)| !overruled.contains(at));
+        }
+        mutation
     }
 
     /// Carries out what a person decided about a held change.
@@ -191,7 +199,8 @@ impl<'b> Decider<'b> {
         };
         let is_asked_for = judged.held.held_item_id == item.id.0;
         let correction = item.correction.as_ref().filter(|_| is_asked_for);
-        let mutation = traces::corrected(original, correction).map_err(Verdict::refused)?;
+        let original = self.without_overruled(&judged.held, original);
+        let mutation = traces::corrected(&original, correction).map_err(Verdict::refused)?;
         let (item, outbox, by) =
             (HeldItemId(judged.held.held_item_id), judged.held.outbox, UserId(source.viewer.user_id));
         let approval = Approval { item, outbox, by };

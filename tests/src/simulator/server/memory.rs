@@ -342,6 +342,21 @@ impl WriteTx for MemoryTx {
         Ok(held)
     }
 
+    async fn later_changes(&mut self, held: &HeldMutation, kind: EntityKind, row: Uuid) -> Answer<Vec<Mutation>> {
+        self.store.call().await;
+        let (programme, device) = (held.outbox.programme, held.outbox.device);
+        let own = (programme, device, Uuid::nil())..=(programme, device, Uuid::max());
+        let kept = self.state.mutations.range((*own.start(), 0)..=(*own.end(), u64::MAX));
+        let later = kept.filter(|((outbox, no), kept)| {
+            let record = &kept.record;
+            let is_same = (record.kind, record.row_id) == (kind.number(), row);
+            let is_later =
+                if outbox.2 == held.outbox.incarnation { *no > held.no } else { record.received_at > held.held_at };
+            is_same && is_later && matches!(record.outcome, 'A' | 'M' | 'C')
+        });
+        Ok(later.filter_map(|(_, kept)| Mutation::decode(kept.record.payload.as_ref()?).ok()).collect())
+    }
+
     async fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> Answer<Vec<Row>> {
         self.store.call().await;
         let rows = rows_of(&self.state, programme, EntityKind::ReportingPeriod);
