@@ -103,18 +103,21 @@ impl Story {
         story
     }
 
-    /// Records a day with everything that a push may meet, and returns the pushes: a visit that others' work waits
-    /// for, with findings; a position that is registered twice; a change made in the office meanwhile; a finding that
-    /// has to wait; one that is deleted; one that the office has deleted meanwhile. Each repeats a part of what the
-    /// server has.
+    /// Records a day with everything that a push may meet, and returns the pushes: a visit and a finding that others'
+    /// work waits for, with findings; a position that is registered twice; a change made in the office meanwhile; a
+    /// finding that has to wait; one that is deleted; one that the office has deleted meanwhile. Each repeats a part of
+    /// what the server has.
     async fn record(&mut self) -> Vec<Push> {
         let phone = &mut self.phone;
         let first = phone.confirmed + 1;
         let visit = sample::visit(ENTERPRISES[0], ANA);
         self.other.create(&sample::finding(&visit, "a colegei"));
+        let noted = sample::finding(&visit, "notată");
+        self.other.change(&noted, &Finding { rule_ref: Some("I19".to_owned()), ..noted.clone() }, 0);
         self.other.sync().await;
         let gone = deleted_finding(&self.server).await;
         phone.create(&visit);
+        phone.create(&noted);
         let doomed = sample::finding(&visit, &format!("de șters {}", Uuid::new_v4()));
         phone.create(&doomed);
         for _ in 0..2 {
