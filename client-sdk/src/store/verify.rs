@@ -125,7 +125,7 @@ impl Inner {
     /// Whether the next request is to ask for digests: a day has passed, something gave a reason, or a download is
     /// about to be complete. Not while it is known what differs.
     pub(super) fn is_verification_due(&self, now_ms: i64) -> Result<bool> {
-        if self.has_questions()? {
+        if self.repairs()? > 0 && self.has_questions()? {
             return Ok(false);
         }
         let at = meta::get::<i64>(&self.cache.conn, "verify_at_ms")?.unwrap_or(0);
@@ -167,6 +167,11 @@ impl Inner {
     }
 
     fn compare_digests(&mut self, digests: &Digests, now_ms: i64) -> Result<Verified> {
+        if self.repairs()? == 0 && self.has_questions()? {
+            // A row is still to be asked for: then all are compared.
+            self.verify_soon()?;
+            return Ok(Verified::default());
+        }
         let own = self.digests()?;
         let differs = |(scope, digest): &&(Uuid, Digest)| own.get(scope).copied().unwrap_or_default() != *digest;
         let differing: Vec<Uuid> = digests.scopes.iter().filter(differs).map(|(scope, _)| *scope).collect();
