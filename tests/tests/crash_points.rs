@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use server::store::{Db, StoreError};
+use server::store::{Db, StoreError, epochs};
 use server::sync::Caller;
 use sync_protocol::entity::{EntityKind, Finding, Position, Visit};
 use sync_protocol::mutation::Op;
@@ -90,14 +90,25 @@ struct Story {
     /// Of the phone: the outcomes of one round, as they are when nothing stops it.
     outcomes: String,
     rounds: u64,
+    /// A number of a history that was left.
+    lost_seq: u64,
+}
+
+/// Begins a new history without the newest commit, and returns the number of that one.
+async fn lose_newest(db: &Db) -> u64 {
+    let newest = epochs::heads(db).await.unwrap().iter().find(|head| head.0 == PROGRAMME).unwrap().1.seq;
+    epochs::begin(db, PROGRAMME, &[], newest - 1, newest + 1, Uuid::new_v4()).await.unwrap().unwrap();
+    newest
 }
 
 impl Story {
     async fn start() -> Self {
         let server = TestServer::new().await;
         programme::load(&server.app).await;
+        deleted_finding(&server).await;
+        let lost_seq = lose_newest(&server.app.office).await;
         let (phone, other) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, CARMEN).await);
-        let mut story = Self { server, phone, other, outcomes: String::new(), rounds: 0 };
+        let mut story = Self { server, phone, other, outcomes: String::new(), rounds: 0, lost_seq };
         story.phone.sync().await;
         story.other.sync().await;
         story
@@ -105,8 +116,8 @@ impl Story {
 
     /// Records a day with everything that a push may meet, and returns the pushes: a visit and a finding that others'
     /// work waits for, with findings; a position that is registered twice; a change made in the office meanwhile; a
-    /// finding that has to wait; one that is deleted; one that the office has deleted meanwhile. Each repeats a part of
-    /// what the server has.
+    /// finding that has to wait; one that is deleted; one that the office has deleted meanwhile; one that is brought
+    /// back with a change of it after a restore. Each repeats a part of what the server has.
     async fn record(&mut self) -> Vec<Push> {
         let phone = &mut self.phone;
         let first = phone.confirmed + 1;
@@ -133,6 +144,9 @@ impl Story {
         let void = phone.draft(Op::Delete, EntityKind::Finding, doomed.id.0, Vec::new());
         phone.record(void);
         phone.change(&gone, &Finding { text: "schimbată".to_owned(), ..gone.clone() }, 1);
+        let back = sample::finding(&visit, "adusă înapoi");
+        phone.create(&back);
+        phone.change(&back, &Finding { text: "și schimbată".to_owned(), ..back.clone() }, self.lost_seq);
         let last = phone.outbox.len() as u64;
         self.rounds += 1;
         let overlap = |no: u64| no.saturating_sub(2).max(1);
