@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -18,6 +19,12 @@ const KEY_CHECK_BYTES: usize = 16;
 const WHOLE: &str = "whole";
 /// The ending of a damaged file that was put aside.
 const QUARANTINE: &str = "quarantine";
+
+/// Starts SQLite once, while nobody else opens a file: it takes itself for ready before the cipher is.
+fn start_sqlite() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| drop(Connection::open_in_memory()));
+}
 
 /// One of the two files.
 pub(super) struct DbFile {
@@ -57,6 +64,7 @@ impl DbFile {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(Error::OldSqlite(rusqlite::version()));
         }
+        start_sqlite();
         self.check_key()?;
         // No symbolic links: two names for one file would defeat the file locks.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
