@@ -8,7 +8,7 @@ use server::config::Config;
 use server::restore::{MarkKeeper, Restored};
 use server::world::SystemWorld;
 use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
-use sync_protocol::entity::Finding;
+use sync_protocol::entity::{Finding, Visit};
 use sync_protocol::id::{UserId, VisitId};
 use tempfile::TempDir;
 
@@ -71,6 +71,19 @@ impl Site {
         let found = site.marks().check().await.expect("the marks can be kept");
         (site, found)
     }
+}
+
+/// Starts a server with a visit to Ana's first enterprise and so many findings of it, which the office imports.
+pub async fn with_findings(count: usize) -> (TestServer, Visit) {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
+    let findings: Vec<Finding> = (0..count).map(|n| sample::finding(&visit, &format!("constatarea {n}"))).collect();
+    for some in findings.chunks(50) {
+        programme::import(&server.app.office, some).await;
+    }
+    (server, visit)
 }
 
 /// Returns a phone of a person that has synced.

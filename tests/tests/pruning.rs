@@ -14,7 +14,7 @@ use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{History, Message};
 use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
 use tests::simulator::server::{During, Sender, SimServer, Touch};
-use tests::site::{assert_equal_sides, find, phone_of, start_visit};
+use tests::site::{assert_equal_sides, find, phone_of, start_visit, with_findings};
 use tests::state::{head, number, psql, texts};
 use tests::{Answer, Device, TestServer, now, request_body, sample};
 use uuid::Uuid;
@@ -24,19 +24,6 @@ const DAY_MS: i64 = 86_400_000;
 const FINDINGS: usize = 600;
 /// Of these: deleted while a device is away.
 const DELETED: usize = 40;
-
-/// A server with many findings, and the visit that they are of.
-async fn started() -> (TestServer, Visit) {
-    let server = TestServer::new().await;
-    programme::load(&server.app).await;
-    let visit = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
-    let findings: Vec<Finding> = (0..FINDINGS).map(|n| sample::finding(&visit, &format!("constatarea {n}"))).collect();
-    for some in findings.chunks(50) {
-        programme::import(&server.app.office, some).await;
-    }
-    (server, visit)
-}
 
 /// Deletes findings, and moves a visit with nothing in it out of what Ana holds.
 async fn delete_some(server: &TestServer) {
@@ -88,7 +75,7 @@ async fn faults(server: &TestServer) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_for_a_year_delivers_its_work_and_gets_only_what_is_new() {
-    let (server, visit) = started().await;
+    let (server, visit) = with_findings(FINDINGS).await;
     let moving = Visit { summary: Some("pleacă".to_owned()), ..sample::visit(ENTERPRISES[0], ANA) };
     programme::import(&server.app.office, std::slice::from_ref(&moving)).await;
     // One whose daily comparison is due as it comes back, and one whose is not.
@@ -125,7 +112,7 @@ async fn who_was_away_for_a_year_delivers_its_work_and_gets_only_what_is_new() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_are_told_as_long_as_they_are_young_or_a_device_in_touch_has_not_heard_of_them() {
-    let (server, _) = started().await;
+    let (server, _) = with_findings(FINDINGS).await;
     let mut device = Device::enrol(server.address, ANA).await;
     device.sync().await;
     // Says where it stands now.
@@ -151,7 +138,7 @@ async fn deletions_are_told_as_long_as_they_are_young_or_a_device_in_touch_has_n
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_was_silent_for_too_long_or_is_blocked_holds_nothing_back() {
     for is_blocked in [false, true] {
-        let (server, _) = started().await;
+        let (server, _) = with_findings(FINDINGS).await;
         let mut device = Device::enrol(server.address, ANA).await;
         device.sync().await;
         device.sync().await;
@@ -166,7 +153,7 @@ async fn a_device_that_was_silent_for_too_long_or_is_blocked_holds_nothing_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_expired_signs_in_again_and_loses_no_work() {
-    let (server, visit) = started().await;
+    let (server, visit) = with_findings(FINDINGS).await;
     let phone = phone_of(&server, ANA).await;
     phone.visits().set_gps_exception(visit.id, "înainte de expirare").unwrap();
     delete_some(&server).await;
@@ -189,7 +176,7 @@ async fn a_phone_that_expired_signs_in_again_and_loses_no_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_below_the_floor_is_told_to_compare_and_may_go_on_where_it_is() {
-    let (server, _) = started().await;
+    let (server, _) = with_findings(FINDINGS).await;
     let mut device = Device::enrol(server.address, ANA).await;
     device.sync().await;
     let stood = device.cache.cursor;
@@ -217,7 +204,7 @@ async fn a_device_below_the_floor_is_told_to_compare_and_may_go_on_where_it_is()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_forgets_by_itself_what_is_old_when_it_starts() {
-    let (server, _) = started().await;
+    let (server, _) = with_findings(FINDINGS).await;
     delete_some(&server).await;
     pass_days(&server, 400).await;
     let db = server.db.clone();
@@ -238,7 +225,7 @@ async fn the_server_forgets_by_itself_what_is_old_when_it_starts() {
 /// heard of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pushes_go_on_while_deletions_are_forgotten_and_no_device_in_touch_misses_one() {
-    let (server, visit) = started().await;
+    let (server, visit) = with_findings(FINDINGS).await;
     let old: Vec<Finding> = (0..3_000).map(|n| sample::finding(&visit, &format!("veche {n}"))).collect();
     for some in old.chunks(500) {
         programme::import(&server.app.office, some).await;

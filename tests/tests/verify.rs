@@ -2,11 +2,11 @@
 
 use client_sdk::store::Verified;
 use sync_protocol::code::{FindingArea, Severity, VisitKind, VisitMode};
-use sync_protocol::entity::{EntityKind, Finding};
+use sync_protocol::entity::EntityKind;
 use sync_protocol::id::VisitId;
 use sync_protocol::wire::{Message, Outcome, Scopes, Sums};
-use tests::phone::assert_equal;
 use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
+use tests::site::{assert_equal_sides, with_findings};
 use tests::{Device, Phone, TestServer, sample, state};
 use uuid::Uuid;
 
@@ -14,21 +14,10 @@ use uuid::Uuid;
 const FINDINGS: usize = 300;
 
 async fn started() -> (TestServer, Phone) {
-    let server = TestServer::new().await;
-    programme::load(&server.app).await;
-    let visit = sample::visit(ENTERPRISES[0], ANA);
-    programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
-    let findings: Vec<Finding> = (0..FINDINGS).map(|n| sample::finding(&visit, &format!("constatarea {n}"))).collect();
-    for some in findings.chunks(50) {
-        programme::import(&server.app.office, some).await;
-    }
+    let (server, _) = with_findings(FINDINGS).await;
     let phone = Phone::new(server.address);
     phone.enrol(&email(ANA), PASSWORD).await;
     (server, phone)
-}
-
-async fn assert_equal_sides(server: &TestServer, phone: &Phone) {
-    assert_equal(&phone.rows(), &state::rows_for_mentor(&server.app.office, PROGRAMME, ANA.0).await);
 }
 
 async fn faults(server: &TestServer) -> String {
@@ -45,7 +34,7 @@ async fn a_first_download_is_compared_and_later_syncs_are_not() {
     assert_eq!(phone.sync().await.verified, None);
     phone.store().verify_soon().unwrap();
     assert_eq!(phone.sync().await.verified, Some(Verified { scopes, differing: 0 }));
-    assert_equal_sides(&server, &phone).await;
+    assert_equal_sides(&server, &phone, ANA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +61,7 @@ async fn what_differs_is_found_and_only_that_is_fetched_and_pending_work_stays()
     assert!((4..=8).contains(&report.pulled_rows), "{report:?}");
     assert_eq!(faults(&server).await, "1");
     assert_eq!(phone.status().unwrap().sync.pending, 0);
-    assert_equal_sides(&server, &phone).await;
+    assert_equal_sides(&server, &phone, ANA).await;
 }
 
 fn finding() -> client_sdk::api::visits::NewFinding {
@@ -94,7 +83,7 @@ async fn a_row_with_a_pending_change_is_repaired_beneath_it() {
     phone.damage_cache("DELETE FROM _base; UPDATE visit SET seq = seq - 1 WHERE gps_exception_reason = 'rezumat'");
     phone.store().verify_soon().unwrap();
     phone.sync().await;
-    assert_equal_sides(&server, &phone).await;
+    assert_equal_sides(&server, &phone, ANA).await;
     assert_eq!(phone.visits().get(visit).unwrap().unwrap().data.gps_exception_reason.as_deref(), Some("rezumat"));
 }
 
@@ -110,7 +99,7 @@ async fn a_change_that_is_undone_in_the_same_push_leaves_no_difference() {
     phone.store().verify_soon().unwrap();
     phone.sync().await;
     assert_eq!(faults(&server).await, "0");
-    assert_equal_sides(&server, &phone).await;
+    assert_equal_sides(&server, &phone, ANA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +177,7 @@ async fn a_person_who_asks_is_told_what_differed_and_that_it_was_put_right() {
     assert_eq!((repaired.outdated_rows, repaired.foreign_rows), (3, 1));
     assert_eq!(repaired.sync.pushed, 1, "what waits is sent first");
     assert_eq!(state::number(&server.app.office, &format!("SELECT count(*) FROM visit WHERE id = '{visit}'")).await, 1);
-    assert_equal_sides(&server, &phone).await;
+    assert_equal_sides(&server, &phone, ANA).await;
     let stopped = phone.verify(None, async {}).await;
     assert!(stopped.is_err(), "a comparison that is stopped says so");
     drop(server);
