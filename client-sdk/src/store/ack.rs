@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sync_protocol::mutation::Op;
+use sync_protocol::entity::Row;
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::{Commit, Outcome, PushResult};
 
 use super::answers::{self, Stretch};
@@ -220,42 +221,65 @@ impl Inner {
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
-        let (mut seq, mut row) = (base.as_ref().map(|base| base.seq), base.map(|base| base.row));
-        let (mut confirmed, mut is_known) = (false, true);
+        let (mut version, mut confirmed) = (Version::of(base), false);
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
             let is_news = head.seq > known.max(0) as u64 && !self.is_repeat(head);
             if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
-                confirmed |= mutation.op != Op::Delete || row.is_some();
-                is_known &= is_known_after(seq, mutation.op, mutation.base_seq);
-                if is_known {
-                    seq = seq.max(Some(head.seq as i64));
-                }
-                row = laid_over(row, &mutation);
+                confirmed |= mutation.op != Op::Delete || version.row.is_some();
+                version.confirm(&mutation, head.seq);
             }
             self.overlay.set_state(head.position, head.state, head.seq);
         }
+        let is_known = version.is_known;
         if confirmed {
-            match row {
-                Some(row) => {
-                    self.cache.keep_base(key.0, &Base { seq: seq.unwrap_or(LOCAL_ONLY), row, is_gone: false })?;
-                }
-                None => {
-                    self.cache.drop_base(key)?;
-                    self.cache.hide(key)?;
-                }
-            }
+            self.keep_version(key, version, false)?;
         }
         self.refresh(key)?;
         if is_known { Ok(()) } else { self.want((key.0.number(), key.1)) }
+    }
+
+    /// Keeps the server's version of a row aside, or shows it no longer where the server has none.
+    pub(super) fn keep_version(&self, key: RowKey, version: Version, is_gone: bool) -> Result<()> {
+        match version.row {
+            Some(row) => self.cache.keep_base(key.0, &Base { seq: version.seq.unwrap_or(LOCAL_ONLY), row, is_gone }),
+            None => {
+                self.cache.drop_base(key)?;
+                self.cache.hide(key)
+            }
+        }
+    }
+}
+
+/// The server's version of a row, into which confirmed changes move.
+pub(super) struct Version {
+    seq: Option<i64>,
+    row: Option<Row>,
+    /// Whether it is what the server has, so that it may bear the numbers of the changes.
+    pub(super) is_known: bool,
+}
+
+impl Version {
+    pub(super) fn of(base: Option<Base>) -> Self {
+        let (seq, row) = base.map(|base| (base.seq, base.row)).unzip();
+        Self { seq, row, is_known: true }
+    }
+
+    /// Moves a change into it that the server has in the commit `seq`.
+    pub(super) fn confirm(&mut self, mutation: &Mutation, seq: u64) {
+        self.is_known &= is_known_after(self.seq, mutation.op, mutation.base_seq);
+        if self.is_known {
+            self.seq = self.seq.max(Some(seq as i64));
+        }
+        self.row = laid_over(self.row.take(), mutation);
     }
 }
 
 /// Returns whether a row is known after a change that the server has exactly as recorded. A change of some fields tells
 /// nothing of the others where the version that it was made on is not here: that has not come again from a restored
 /// server, or was lost with the power.
-pub(super) fn is_known_after(beneath: Option<i64>, op: Op, base_seq: u64) -> bool {
+fn is_known_after(beneath: Option<i64>, op: Op, base_seq: u64) -> bool {
     let is_here = |seq: i64| seq > LOCAL_ONLY && seq as u64 >= base_seq;
     op != Op::Patch || beneath.is_none_or(is_here)
 }

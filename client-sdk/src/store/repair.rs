@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use sync_protocol::entity::EntityKind;
 
-use super::ack::is_known_after;
-use super::cache::{Base, LOCAL_ONLY};
+use super::ack::Version;
+use super::cache::LOCAL_ONLY;
 use super::change::ChangeState;
 use super::outbox::{Head, RowKey};
-use super::write::laid_over;
 use super::{Inner, meta};
 use crate::error::Result;
 
@@ -58,31 +57,18 @@ impl Inner {
     fn repair_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known_seq = base.as_ref().map_or(LOCAL_ONLY, |base| base.seq);
-        let (mut seq, mut is_known) = (base.as_ref().map(|base| base.seq), true);
         let is_gone = base.as_ref().is_some_and(|base| base.is_gone);
-        let mut row = base.map(|base| base.row);
+        let mut version = Version::of(base);
         let confirmed = |head: &&Head| head.state == ChangeState::Confirmed && head.position > self.cache.acked;
         for head in heads.iter().filter(confirmed) {
             // A version that came from the server already holds what was confirmed up to it. Several changes of one
             // push have one number.
             if head.seq as i64 > known_seq {
-                let mutation = self.outbox.mutation(head.position)?;
-                is_known &= is_known_after(seq, mutation.op, mutation.base_seq);
-                if is_known {
-                    seq = seq.max(Some(head.seq as i64));
-                }
-                row = laid_over(row, &mutation);
+                version.confirm(&self.outbox.mutation(head.position)?, head.seq);
             }
         }
-        match row {
-            Some(row) => {
-                self.cache.keep_base(key.0, &Base { seq: seq.unwrap_or(LOCAL_ONLY), row, is_gone })?;
-            }
-            None => {
-                self.cache.drop_base(key)?;
-                self.cache.hide(key)?;
-            }
-        }
+        let is_known = version.is_known;
+        self.keep_version(key, version, is_gone)?;
         self.refresh(key)?;
         if is_known { Ok(()) } else { self.want((key.0.number(), key.1)) }
     }
