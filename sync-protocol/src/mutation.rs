@@ -161,6 +161,11 @@ impl Mutation {
         let own = self.field_bases.iter().find(|(at, _)| *at == position);
         own.map_or(self.base_seq, |(_, seq)| *seq)
     }
+
+    /// Returns the oldest version that the person had seen of anything in the row.
+    pub fn oldest_base(&self) -> u64 {
+        self.field_bases.iter().map(|(_, seq)| *seq).fold(self.base_seq, u64::min)
+    }
 }
 
 fn name_of(def: &EntityDef, position: usize) -> &'static str {

@@ -23,7 +23,7 @@ mod visit_part;
 mod wise;
 
 pub use dating::{dates, reported_with};
-pub use duplicate::{compared, likeness, matched};
+pub use duplicate::{compared, families, likeness, matched};
 pub use employment::{FULL_TIME_HOURS, fte_of};
 pub use related::Related;
 pub use signature::{signature_holds, signed_content, void_signature};

@@ -115,8 +115,11 @@ pub(super) async fn load_lineages(
     let mut aliases = std::mem::take(&mut loaded.aliases);
     for ((kind, merged), alias) in &mut aliases.0 {
         let named = sent.iter().filter(|m| (m.kind, m.row_id, m.op) == (*kind, *merged, Op::Patch));
-        let bases = named.map(|m| m.field_bases.iter().map(|(_, seq)| *seq).fold(m.base_seq, u64::min));
-        let Some(base) = bases.min().map(|seen| cursor::known_base(&loaded.forks, seen)) else { continue };
+        let Some(base) =
+            named.map(|mutation| mutation.oldest_base()).min().map(|seen| cursor::known_base(&loaded.forks, seen))
+        else {
+            continue;
+        };
         let before = tx.changes_since(programme, *kind, &[(*merged, base)]).await?;
         let since = tx.changes_since(programme, *kind, &[(alias.survivor, alias.merged_seq)]).await?;
         let survivor = loaded.rows.get(&(*kind, alias.survivor)).map(|stored| &stored.row);

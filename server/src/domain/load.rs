@@ -354,8 +354,7 @@ async fn load_changes(
     }
     let mut bases: BTreeMap<EntityKind, BTreeMap<Uuid, u64>> = BTreeMap::new();
     for mutation in mutations {
-        let seen = mutation.field_bases.iter().map(|(_, seq)| *seq).fold(mutation.base_seq, u64::min);
-        let base = cursor::known_base(&loaded.forks, seen);
+        let base = cursor::known_base(&loaded.forks, mutation.oldest_base());
         let key = (mutation.kind, mutation.row_id);
         let last = loaded.rows.get(&key).map(|stored| stored.seq);
         if last.or(loaded.graves.get(&key).map(|grave| grave.seq)).is_some_and(|last| last > base) {
@@ -380,16 +379,20 @@ async fn load_put_right(
     released: &[Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
+    // What waited for the row itself was made where the row had been seen.
+    let waited = released.iter().filter(|mutation| mutation.op == Op::Patch);
+    let lost = mutations.iter().copied().filter(|mutation| cursor::is_lost(&loaded.forks, mutation.base_seq));
+    let seen: Vec<Key> = waited.chain(lost).map(|mutation| (mutation.kind, mutation.row_id)).collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
     let created: HashSet<Key> = mutations.iter().filter(|m| m.op == Op::Put).map(|m| (m.kind, m.row_id)).collect();
     let is_brought_back = |key: &Key| {
         let mut changes = loaded.changes.get(key).into_iter().flatten();
         created.contains(key) || changes.any(|change| change.old.is_empty())
     };
     let mut brought_back: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
-    // What waited for the row itself was made where the row had been seen.
-    let waited = released.iter().filter(|mutation| mutation.op == Op::Patch);
-    let lost = mutations.iter().copied().filter(|mutation| cursor::is_lost(&loaded.forks, mutation.base_seq));
-    for key in waited.chain(lost).map(|mutation| (mutation.kind, mutation.row_id)).filter(is_brought_back) {
+    for key in seen.into_iter().filter(is_brought_back) {
         brought_back.entry(key.0).or_default().insert(key.1);
     }
     for (kind, ids) in brought_back {

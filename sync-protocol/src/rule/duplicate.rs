@@ -2,6 +2,8 @@
 //!
 //! Both are accepted, and a proposal to merge them is written. The phone runs this too, and warns.
 
+use std::collections::HashMap;
+
 use crate::code::EmploymentStatus;
 use crate::entity::{Employment, Entity, EntityKind, Position, Row};
 use crate::text::fold;
@@ -28,6 +30,16 @@ pub fn likeness(kind: EntityKind, row: &Row) -> Option<String> {
         _ => return None,
     };
     Some(format!("{} {told}", row.get(kind.def(), compared(kind).first()?).as_uuid()?))
+}
+
+/// Sorts rows by what those share that are alike: only within a family may two be one.
+pub fn families<'r>(rows: impl Iterator<Item = (EntityKind, &'r Row)>) -> HashMap<(EntityKind, String), Vec<&'r Row>> {
+    let mut families: HashMap<_, Vec<&Row>> = HashMap::new();
+    for (kind, row) in rows {
+        let Some(likeness) = likeness(kind, row) else { continue };
+        families.entry((kind, likeness)).or_default().push(row);
+    }
+    families
 }
 
 /// Returns the fields in which two rows agree so much that they may be one; none when they are surely two.

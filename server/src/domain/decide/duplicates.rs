@@ -3,7 +3,7 @@
 //! A proposal is open exactly as long as both rows are there and alike, and nobody has decided. So the same rows have
 //! the same proposals, whatever the order in which they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sync_protocol::code::MergeState;
 use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, Row};
@@ -46,11 +46,7 @@ impl Decider<'_> {
     /// Returns the pairs of rows that look alike and of which one has changed, with their scope and the fields in which
     /// they agree.
     fn alike(&self, changed: &[Key]) -> BTreeMap<Pair, (Uuid, &'static [&'static str])> {
-        let mut families: HashMap<(EntityKind, String), Vec<&Row>> = HashMap::new();
-        for (kind, row) in self.kin() {
-            let Some(likeness) = rule::likeness(kind, row) else { continue };
-            families.entry((kind, likeness)).or_default().push(row);
-        }
+        let families = rule::families(self.kin());
         let mut alike = BTreeMap::new();
         for (kind, id) in changed {
             let Some(row) = self.slots.get(&(*kind, *id)).and_then(|slot| slot.now.as_ref()) else { continue };

@@ -7,7 +7,7 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule;
 use uuid::Uuid;
 
-use super::merging::referring_to;
+use super::merging::{lock_rows, referring_to};
 use super::{Key, Loaded};
 use crate::store::{StoreError, WriteTx};
 
@@ -85,11 +85,7 @@ fn is_compared(mutation: &Mutation) -> bool {
 /// Whether a row of the batch looks like another one.
 fn is_suspect(rehearsed: &HashMap<Key, Row>, loaded: &Loaded) -> bool {
     let here = rehearsed.iter().map(|((kind, _), row)| (*kind, row));
-    let mut families: HashMap<(EntityKind, String), Vec<&Row>> = HashMap::new();
-    for (kind, row) in loaded.kin.iter().map(|(kind, row)| (*kind, row)).chain(here) {
-        let Some(likeness) = rule::likeness(kind, row) else { continue };
-        families.entry((kind, likeness)).or_default().push(row);
-    }
+    let families = rule::families(loaded.kin.iter().map(|(kind, row)| (*kind, row)).chain(here));
     families.iter().any(|((kind, _), family)| {
         let mut pairs =
             family.iter().enumerate().flat_map(|(at, one)| family[at + 1..].iter().map(move |other| (one, other)));
@@ -105,13 +101,8 @@ async fn load_proposals(
 ) -> Result<(), StoreError> {
     let kind = EntityKind::MergeProposal;
     let found = tx.children(programme, kind, "subject_scope_id", scopes).await?;
-    if found.is_empty() {
-        return Ok(());
-    }
     let ids: Vec<Uuid> = found.iter().map(|proposal| proposal.id).collect();
-    for stored in tx.load_for_update(programme, kind, &ids).await? {
-        loaded.proposals.insert(stored.row.id);
-        loaded.rows.entry((kind, stored.row.id)).or_insert(stored);
-    }
+    let locked = lock_rows(tx, programme, kind, &ids, loaded).await?;
+    loaded.proposals.extend(locked.into_iter().map(|(_, id)| id));
     Ok(())
 }

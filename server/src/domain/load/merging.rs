@@ -53,7 +53,8 @@ async fn load_children(
     Ok(())
 }
 
-async fn lock_rows(
+/// Locks rows and loads those that are not loaded yet. Returns which of them are there.
+pub(super) async fn lock_rows(
     tx: &mut impl WriteTx,
     programme: Uuid,
     kind: EntityKind,
