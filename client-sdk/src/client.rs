@@ -32,12 +32,14 @@ pub struct ClientConfig {
     pub world: SharedWorld,
     /// The language of texts for the person.
     pub locale: Locale,
+    /// The SQLite VFS beneath the files; `None` for the one of the system.
+    pub vfs: Option<String>,
 }
 
 impl ClientConfig {
     /// Returns the settings with the real clocks and Romanian texts.
     pub fn new(config: Config, keys: Arc<dyn KeyProvider>) -> Self {
-        Self { config, keys, world: Arc::new(SystemWorld::new()), locale: Locale::Ro }
+        Self { config, keys, world: Arc::new(SystemWorld::new()), locale: Locale::Ro, vfs: None }
     }
 }
 
@@ -94,17 +96,11 @@ impl Client {
     ///
     /// Fails without touching the files when another process has them open, or the key is not there or not theirs.
     pub fn open(settings: ClientConfig) -> ApiResult<Self> {
-        let ClientConfig { config, keys, world, locale } = settings;
+        let ClientConfig { config, keys, world, locale, vfs } = settings;
         let rules = Arc::new(Rules::new(locale));
         let validator = rules.clone();
-        let options = StoreOptions {
-            folder: config.folder.clone(),
-            keys,
-            world,
-            validator,
-            vfs: None,
-            ballast_bytes: BALLAST_BYTES,
-        };
+        let options =
+            StoreOptions { folder: config.folder.clone(), keys, world, validator, vfs, ballast_bytes: BALLAST_BYTES };
         let store = Arc::new(Store::open(options)?);
         let account = Arc::new(AccountClient::new(&config, store.clone())?);
         let transport = Arc::new(HttpTransport::new(&config)?);

@@ -14,11 +14,15 @@
 //! - [`storage`]: histories of a phone's files under fire.
 //! - [`crash_points`]: where a push can be stopped.
 //! - [`site`]: a server that is backed up and restored.
+//! - [`folder`]: files that are copied for each thing that is done to them.
+//! - [`parallel`]: the same work for many numbers.
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod crash_points;
 pub mod demo;
+pub mod folder;
 pub mod herd;
+pub mod parallel;
 pub mod phone;
 pub mod programme;
 pub mod sample;

@@ -20,6 +20,9 @@ use sync_protocol::value::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::FaultDisk;
+use crate::folder::copied;
+
 /// A phone with an open application.
 pub struct Phone {
     client: Option<Client>,
@@ -36,8 +39,18 @@ pub fn open(folder: &Path, server: SocketAddr) -> Client {
     open_config(Config::new(format!("http://{server}"), folder))
 }
 
+/// Opens the application on a folder, with another disk beneath its files.
+pub fn open_on(disk: &FaultDisk, folder: &Path, server: SocketAddr) -> Result<Client, ApiError> {
+    let vfs = Some(disk.name().to_owned());
+    Client::open(ClientConfig { vfs, ..settings(Config::new(format!("http://{server}"), folder)) })
+}
+
 fn open_config(config: Config) -> Client {
-    Client::open(ClientConfig::new(config, Arc::new(FixedKeyProvider(KEY)))).expect("the folder can be opened")
+    Client::open(settings(config)).expect("the folder can be opened")
+}
+
+fn settings(config: Config) -> ClientConfig {
+    ClientConfig::new(config, Arc::new(FixedKeyProvider(KEY)))
 }
 
 /// Rows by kind and identifier.
@@ -133,10 +146,7 @@ impl Phone {
     /// Copies the closed files to a second phone, as a backup of the operating system or a person does.
     pub fn copy(&mut self) -> Self {
         self.close();
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        for entry in std::fs::read_dir(self.folder.path()).expect("the folder can be read").flatten() {
-            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("a file can be copied");
-        }
+        let folder = copied(self.folder.path());
         self.reopen();
         let mut copy = Self { client: None, folder, server: self.server, read_timeout: self.read_timeout };
         copy.reopen();

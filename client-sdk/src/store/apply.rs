@@ -9,8 +9,7 @@ use uuid::Uuid;
 
 use super::cache::{Base, LOCAL_ONLY, UNCONFIRMED};
 use super::change::ChangeState;
-use super::outbox::{RowKey, execute};
-use super::overlay::Overlay;
+use super::outbox::RowKey;
 use super::{Filter, Inner, Query, Store, meta, query, value};
 use crate::error::{Doing as _, Result};
 
@@ -38,22 +37,14 @@ impl Store {
     /// Applies a page and its place together. Applying it again changes nothing.
     ///
     /// Small pages share a transaction: the end of the session, or [`Store::flush`], writes it. What a crash loses
-    /// is fetched again, because the place is lost with it.
+    /// is fetched again, because the place is lost with it; so is all of it when one page fails.
     pub fn apply_page(&self, page: &Page) -> Result<Applied> {
         let now = self.world().now();
         self.drain(|inner| {
             inner.cache.refuse_gap()?;
             inner.cache.begin()?;
-            execute(&inner.cache.conn, "SAVEPOINT page")?;
-            match inner.apply_in_transaction(page, now.0) {
-                Ok(settled) => inner.keep_page(page, &settled),
-                Err(error) => {
-                    execute(&inner.cache.conn, "ROLLBACK TO page")?;
-                    execute(&inner.cache.conn, "RELEASE page")?;
-                    inner.overlay = Overlay::load(&inner.outbox)?;
-                    Err(error)
-                }
-            }
+            let settled = inner.apply_in_transaction(page, now.0)?;
+            inner.keep_page(page, &settled)
         })?;
         let rows = page.rows.iter().map(|rows| rows.rows.len() as u64).sum();
         let applied = Applied { rows, complete: page.checkpoint.cursor.is_some() };
@@ -66,7 +57,6 @@ impl Store {
 
 impl Inner {
     fn keep_page(&mut self, page: &Page, settled: &[u64]) -> Result<()> {
-        execute(&self.cache.conn, "RELEASE page")?;
         self.cache.received(page.rows.iter().map(|rows| rows.rows.len()).sum())?;
         if settled.is_empty() {
             return Ok(());

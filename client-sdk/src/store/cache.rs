@@ -199,7 +199,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Undoes the open transaction. Local writes and pages use a savepoint instead.
+    /// Undoes the open transaction. Local writes use a savepoint instead.
     pub(super) fn roll_back(&mut self) {
         // SQLite has rolled back by itself after some errors; then there is nothing to do.
         let _ = execute(&self.conn, "ROLLBACK");

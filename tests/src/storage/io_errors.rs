@@ -3,7 +3,7 @@
 use client_sdk::store::Store;
 
 use super::session::{Session, Stop};
-use crate::vfs::Fault;
+use crate::vfs::{Fault, FaultDisk};
 
 /// How long the fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,7 @@ const STEPS: usize = 30;
 /// fails with what the store did not keep.
 pub fn session(k: u64, fault: Fault, lasting: Lasting) -> Result<bool, String> {
     let mut session = Session::new(11);
-    match lasting {
-        Lasting::OneCall => session.phone.disk.fail_any_once_at(k, fault),
-        Lasting::TheStep => session.phone.disk.fail_from(k, fault),
-    }
+    plan(&session.phone.disk, k, fault, lasting);
     let (mut store, mut has_come) = (None, false);
     for _ in 0..STEPS {
         let outcome = step(&mut session, &mut store);
@@ -41,6 +38,14 @@ pub fn session(k: u64, fault: Fault, lasting: Lasting) -> Result<bool, String> {
     Ok(has_come)
 }
 
+/// Lets the `k`-th call from now fail.
+pub(super) fn plan(disk: &FaultDisk, k: u64, fault: Fault, lasting: Lasting) {
+    match lasting {
+        Lasting::OneCall => disk.fail_any_once_at(k, fault),
+        Lasting::TheStep => disk.fail_from(k, fault),
+    }
+}
+
 fn step(session: &mut Session, store: &mut Option<Store>) -> Result<(), Stop> {
     match store {
         None => {
@@ -54,7 +59,7 @@ fn step(session: &mut Session, store: &mut Option<Store>) -> Result<(), Stop> {
 }
 
 /// Looks whether the same store goes on, and whether everything is there after it was closed.
-fn finish(mut session: Session, store: Option<Store>) -> Result<(), String> {
+pub(super) fn finish(mut session: Session, store: Option<Store>) -> Result<(), String> {
     let open = |session: &Session| session.phone.open().map_err(|error| format!("the store does not open: {error}"));
     let store = match store {
         Some(store) => store,

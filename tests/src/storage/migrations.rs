@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::phone::Phone;
 use super::rows::{Edit, KIND, text_of};
+use crate::folder::copied;
 use crate::vfs::Fault;
 
 /// The versions of the files that were released.
@@ -37,11 +38,7 @@ impl Released {
 
     /// Returns a phone with a copy of the files.
     pub(super) fn phone(&self) -> Phone {
-        let phone = Phone::new();
-        for entry in fs::read_dir(self.folder.path()).expect("the folder can be read").flatten() {
-            fs::copy(entry.path(), phone.folder.path().join(entry.file_name())).expect("a file can be copied");
-        }
-        phone
+        Phone { folder: copied(self.folder.path()), ..Phone::new() }
     }
 
     /// Opens a copy of the files while the `k`-th call fails, and again afterwards. Returns whether the call came.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::rows::{Edit, KIND, text_of};
 
 /// What the store has promised.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Model {
     incarnation: Uuid,
     /// What was recorded under the incarnation, number 1 first.
@@ -40,6 +40,11 @@ impl Model {
         self.promised += self.in_flight.len() as u64;
         self.is_owed = true;
         self.look(store)
+    }
+
+    /// Takes note that the store said that the batch is not recorded.
+    pub(super) fn gives_up(&mut self) {
+        self.in_flight.clear();
     }
 
     fn look(&mut self, store: &Store) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The phone of the histories: the real store, encrypted, on a disk that fails.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use client_sdk::error::Error;
 use client_sdk::key::FixedKeyProvider;
@@ -13,6 +13,7 @@ use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
 use crate::FaultDisk;
+use crate::folder::{copied, memory_folder};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -27,11 +28,17 @@ pub(super) struct Phone {
 impl Phone {
     pub(super) fn new() -> Self {
         Self {
-            folder: memory_folder().expect("a folder can be made"),
+            folder: memory_folder(),
             disk: FaultDisk::new(),
             world: Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120))),
             ballast_bytes: 0,
         }
+    }
+
+    /// Returns a phone on which the store was opened once, so that a history need not begin with making tables.
+    pub(super) fn enrolled() -> Self {
+        static FILES: OnceLock<tempfile::TempDir> = OnceLock::new();
+        Self { folder: copied(FILES.get_or_init(enrolled_files).path()), ..Self::new() }
     }
 
     pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -87,9 +94,8 @@ impl Phone {
     }
 }
 
-/// Makes a folder in memory where the system has such: the disk is simulated, and making files on a real one costs
-/// more than everything else.
-pub(super) fn memory_folder() -> std::io::Result<tempfile::TempDir> {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+fn enrolled_files() -> tempfile::TempDir {
+    let phone = Phone::new();
+    phone.open().and_then(Store::close).expect("a sound disk takes the files");
+    phone.folder
 }

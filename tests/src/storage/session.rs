@@ -61,7 +61,11 @@ impl Session {
     }
 
     pub(super) fn with_rng(rng: ChaCha8Rng) -> Self {
-        Self { rng, phone: Phone::new(), server: Server::default(), model: Model::default(), names: 0 }
+        Self::on(Phone::new(), rng)
+    }
+
+    pub(super) fn on(phone: Phone, rng: ChaCha8Rng) -> Self {
+        Self { rng, phone, server: Server::default(), model: Model::default(), names: 0 }
     }
 
     /// Does one thing at random.
@@ -114,20 +118,37 @@ impl Session {
         if store.hello("test", 0)?.scope_count == 0 {
             store.apply_scopes(&Scopes { scopes: vec![SCOPE] })?;
         }
-        let hello = store.hello("test", 0)?;
-        let pushes = store.pushes()?;
-        if let Some(answer) = self.server.take(hello.incarnation, &pushes, &mut self.rng)? {
-            // An acknowledgement that the cut undoes comes again; one that it lets through counts.
-            self.model.acknowledges(answer.upto_no);
-            let answered = store.apply_result(&answer)?;
-            if answered.is_foreign {
-                return Err(Stop::Broken("the store does not know its own changes".to_owned()));
-            }
-        }
+        self.push(store)?;
         let end = (!is_complete).then(|| self.rng.random_range(0..20));
-        let page = self.server.page(&hello, end);
+        self.pull(store, end)
+    }
+
+    /// Pushes and takes the answer.
+    pub(super) fn push(&mut self, store: &Store) -> Result<(), Stop> {
+        let incarnation = store.hello("test", 0)?.incarnation;
+        let Some(answer) = self.server.take(incarnation, &store.pushes()?, &mut self.rng)? else { return Ok(()) };
+        // An acknowledgement that the cut undoes comes again; one that it lets through counts.
+        self.model.acknowledges(answer.upto_no);
+        match store.apply_result(&answer)?.is_foreign {
+            true => Err(Stop::Broken("the store does not know its own changes".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Applies a page of what the server has, up to `end` where it is not all.
+    pub(super) fn pull(&mut self, store: &Store, end: Option<usize>) -> Result<(), Stop> {
+        let page = self.server.page(&store.hello("test", 0)?, end);
         store.apply_page(&page)?;
         Ok(())
+    }
+
+    /// Packs what waits as it goes over the wire, which nobody takes.
+    pub(super) fn pack(&mut self, store: &Store) -> Result<(), Stop> {
+        let packed = store.push_bytes(None, usize::MAX)?;
+        match packed.frames.is_empty() {
+            true => Err(Stop::Broken("nothing is packed".to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// The server takes the changes, and its answer is lost.
@@ -137,7 +158,7 @@ impl Session {
         Ok(())
     }
 
-    fn others_write(&mut self) {
+    pub(super) fn others_write(&mut self) {
         let rows = self.server.rows();
         let id = match rows.choose(&mut self.rng) {
             Some(id) if self.rng.random_range(0..3) > 0 => *id,

@@ -1,6 +1,5 @@
 //! A phone whose files are copied for each damage.
 
-use std::fs;
 use std::path::Path;
 
 use client_sdk::store::Store;
@@ -9,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 use super::promised;
-use crate::storage::phone::memory_folder;
+use crate::folder::copied;
 use crate::storage::rows::Edit;
 use crate::storage::server::Server;
 use crate::storage::session::{Session, Stop};
@@ -87,12 +86,4 @@ fn move_journals(session: &Session) -> Result<(), Stop> {
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     });
     moved.map_err(|error| Stop::Broken(error.to_string()))
-}
-
-fn copied(from: &Path) -> TempDir {
-    let folder = memory_folder().expect("a folder can be made");
-    for entry in fs::read_dir(from).expect("the folder can be read").flatten() {
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("a file can be copied");
-    }
-    folder
 }
