@@ -162,11 +162,16 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for rusqlite::Result<T> {
     fn doing(self, doing: &'static str) -> Result<T> {
-        self.map_err(|source| match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Error::StorageFull { doing },
+        self.map_err(|source| match source.sqlite_error() {
+            Some(error) if is_for_want_of_room(error) => Error::StorageFull { doing },
             _ => Error::Sqlite { doing, source },
         })
     }
+}
+
+/// Where there is no room for the index that connections share, SQLite only says that it could not be made.
+fn is_for_want_of_room(error: &rusqlite::ffi::Error) -> bool {
+    error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
 /// What an application sees: few codes, each with what to do.

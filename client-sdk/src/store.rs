@@ -119,7 +119,10 @@ impl Store {
     /// Writes what the cache still holds in memory. Not needed for safety: after a crash it is laid over again
     /// from the outbox. Call it when the application goes to the background.
     pub fn flush(&self) -> Result<()> {
-        self.drain(|inner| inner.cache.commit())
+        self.drain(|inner| inner.cache.commit())?;
+        // Not before: the room may be just enough for what was written.
+        self.inner.lock().ballast.restore();
+        Ok(())
     }
 
     /// Closes the store in an orderly way, so that the next opening has nothing to repair.

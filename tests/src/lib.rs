@@ -15,12 +15,14 @@
 //! - [`crash_points`]: where a push can be stopped.
 //! - [`site`]: a server that is backed up and restored.
 //! - [`folder`]: files that are copied for each thing that is done to them.
+//! - [`full_disk`]: a phone whose disk becomes full again and again.
 //! - [`parallel`]: the same work for many numbers.
 //! - [`state`]: what the server holds, asked of the database.
 
 pub mod crash_points;
 pub mod demo;
 pub mod folder;
+pub mod full_disk;
 pub mod herd;
 pub mod parallel;
 pub mod phone;

@@ -53,6 +53,17 @@ fn settings(config: Config) -> ClientConfig {
     ClientConfig::new(config, Arc::new(FixedKeyProvider(KEY)))
 }
 
+/// Enrols an application for a person, if that is possible.
+pub async fn enrol(client: &Client, email: &str, password: &str) -> Result<(), ApiError> {
+    let enrolment = Enrolment {
+        email: email.to_owned(),
+        password: password.to_owned().into(),
+        device_name: "Telefonul".to_owned(),
+        device_model: "test".to_owned(),
+    };
+    client.enrol(&enrolment).await.map(drop)
+}
+
 /// Rows by kind and identifier.
 pub type Rows = BTreeMap<(EntityKind, Uuid), VersionedRow>;
 
@@ -106,13 +117,7 @@ impl Phone {
 
     /// Enrols it for a person, if that is possible.
     pub async fn try_enrol(&self, email: &str, password: &str) -> Result<(), ApiError> {
-        let enrolment = Enrolment {
-            email: email.to_owned(),
-            password: password.to_owned().into(),
-            device_name: "Telefonul".to_owned(),
-            device_model: "test".to_owned(),
-        };
-        Client::enrol(self, &enrolment).await.map(drop)
+        enrol(self, email, password).await
     }
 
     /// Syncs once, as far as it goes.

@@ -14,6 +14,7 @@ mod disk;
 mod folder;
 mod shim;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use disk::{Calls, Fault};
@@ -90,6 +91,11 @@ impl FaultDisk {
     /// goes beyond is cut short.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.disk.state().capacity_bytes = bytes;
+    }
+
+    /// Returns how many bytes the files of a folder hold together.
+    pub fn folder_bytes(&self, folder: &Path) -> u64 {
+        disk::folder_bytes(folder)
     }
 
     /// Makes a lying disk: it says that files of this ending are synced, and does nothing.

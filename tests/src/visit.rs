@@ -3,7 +3,9 @@
 use client_sdk::api::visits::{Conclusion, NewAction, NewAttendee, NewFinding, VisitQuestion};
 use client_sdk::client::Client;
 use client_sdk::error::ApiError;
-use sync_protocol::code::{AnswerType, FindingArea, Priority, Responsible, RiskRating, Severity, VisitStatus};
+use sync_protocol::code::{
+    AnswerType, FindingArea, Priority, Responsible, RiskRating, Severity, VisitKind, VisitMode, VisitStatus,
+};
 use sync_protocol::entity::{AnswerValue, Entity, EntityKind, Place, Row, Visit};
 use sync_protocol::id::VisitId;
 use sync_protocol::rows::{self, VersionedRow};
@@ -36,6 +38,16 @@ impl Step {
         let rows = rows::decode(&digits.collect::<Option<Vec<u8>>>()?).ok()?;
         Some(Self { kind: rows.kind?, row: rows.rows.into_iter().next()?.row })
     }
+}
+
+/// Goes on with the visit that was begun, or starts one and returns what that recorded.
+pub fn unfinished(client: &Client, enterprise_code: &str) -> Result<(VisitId, Option<Step>), ApiError> {
+    if let Some(begun) = client.visits().drafts()?.iter().find(|draft| draft.status == VisitStatus::InProgress) {
+        return Ok((begun.id, None));
+    }
+    let enterprise = client.enterprises().by_code(enterprise_code)?.expect("the enterprise is on the phone");
+    let started = client.visits().start(enterprise.id, VisitKind::Routine, VisitMode::OnSite)?;
+    Ok((started.id, Some(Step::of(&started.data))))
 }
 
 /// Does the next step of a visit: an answer, the place, a critical finding, its action, who was there, the

@@ -199,7 +199,6 @@ impl Inner {
             self.show_arrived()?;
             self.forget_asked()?;
             meta::set(&self.cache.conn, "complete_ms", now_ms)?;
-            self.ballast.restore();
         }
         Ok(())
     }

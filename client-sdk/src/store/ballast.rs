@@ -1,6 +1,6 @@
 //! Room that is kept free for the worst moment. On a full disk not even a deletion can be written, so that what
-//! waits could never be sent and ticked off. The ballast is let go of then, and only for that: recording is refused
-//! until it is back.
+//! waits could never be sent and ticked off, nor the files be opened again. The ballast is let go of then, and only for
+//! that: recording is refused until it is back.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -31,15 +31,13 @@ pub(super) struct Ballast {
 }
 
 impl Ballast {
-    /// Makes the file unless it is there. Without room for it there is none, which is not an error: reading and
-    /// sending go on.
-    pub(super) fn prepare(folder: &Path, bytes: u64) -> Self {
-        let mut ballast = Self { path: folder.join("ballast"), bytes, is_there: false };
-        ballast.restore();
-        ballast
+    /// Returns the ballast of a folder, which takes no room before it is restored.
+    pub(super) fn of(folder: &Path, bytes: u64) -> Self {
+        Self { path: folder.join("ballast"), bytes, is_there: false }
     }
 
-    /// Makes the file when it is not there. Returns whether it is there now.
+    /// Makes the file when it is not there. Returns whether it is there now: without room for it there is none, which
+    /// is not an error, because reading and sending go on.
     pub(super) fn restore(&mut self) -> bool {
         if !self.is_there {
             self.is_there = self.bytes == 0 || self.is_whole() || self.make();
@@ -49,11 +47,12 @@ impl Ballast {
 
     /// Deletes the file. Returns whether that made room.
     pub(super) fn release(&mut self) -> bool {
-        let was_there = std::mem::take(&mut self.is_there) && self.bytes > 0;
-        if was_there {
-            tracing::warn!("the disk is full; the ballast is let go of to send what waits");
+        self.is_there = false;
+        let is_gone = self.bytes > 0 && fs::remove_file(&self.path).is_ok();
+        if is_gone {
+            tracing::warn!("the disk is full; the ballast is let go of to read and send what waits");
         }
-        was_there && fs::remove_file(&self.path).is_ok()
+        is_gone
     }
 
     /// Returns how much room there is in the folder.

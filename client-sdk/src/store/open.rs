@@ -56,6 +56,17 @@ impl Store {
     /// Fails without touching the files when another process has them open, when the key is not there or is not
     /// theirs, and when a newer version wrote them.
     pub fn open(options: StoreOptions) -> Result<Self> {
+        match Self::open_once(&options) {
+            // What is on a full disk must be read and sent. The ballast is the file of this process: nobody else has
+            // the folder open, or opening fails for that.
+            Err(Error::StorageFull { .. }) if Ballast::of(&options.folder, options.ballast_bytes).release() => {
+                Self::open_once(&options)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn open_once(options: &StoreOptions) -> Result<Self> {
         let folder = &options.folder;
         std::fs::create_dir_all(folder).map_err(|source| Error::File {
             doing: "make",
@@ -63,8 +74,8 @@ impl Store {
             source,
         })?;
         let lock = FolderLock::take(folder)?;
-        let outbox_file = DbFile::new(&options, KeyPurpose::Outbox)?;
-        let cache_file = DbFile::new(&options, KeyPurpose::Cache)?;
+        let outbox_file = DbFile::new(options, KeyPurpose::Outbox)?;
+        let cache_file = DbFile::new(options, KeyPurpose::Cache)?;
         let mark = Mark::of(folder);
         let (mut outbox, mut salvaged) = open_outbox(&outbox_file, &mark, &options.world)?;
         let (mut cache, is_new) = match cache::open(&cache_file, salvaged.is_some()) {
@@ -86,7 +97,7 @@ impl Store {
         report.salvaged = salvaged;
         outbox.mark = Some(mark);
         let overlay = Overlay::load(&outbox)?;
-        let ballast = Ballast::prepare(folder, options.ballast_bytes);
+        let ballast = Ballast::of(folder, options.ballast_bytes);
         let in_conflict = Default::default();
         let is_cache_behind = false;
         let mut inner =
@@ -96,10 +107,11 @@ impl Store {
             report.new_cache = true;
         }
         inner.outbox.note_reached();
+        inner.ballast.restore();
         Ok(Self {
             inner: parking_lot::Mutex::new(inner),
-            world: options.world,
-            validator: options.validator,
+            world: options.world.clone(),
+            validator: options.validator.clone(),
             shown: watch::Sender::new(0),
             recorded: watch::Sender::new(0),
             report,

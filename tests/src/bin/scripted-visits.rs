@@ -6,11 +6,8 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use client_sdk::client::Client;
-use sync_protocol::code::{VisitKind, VisitMode, VisitStatus};
-use sync_protocol::id::VisitId;
 use tests::phone;
-use tests::visit::{Step, answer, next_step};
+use tests::visit::{answer, next_step, unfinished};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -20,7 +17,10 @@ fn main() -> Result<()> {
     let client = phone::open(Path::new(&folder), server);
     println!("open");
     loop {
-        let visit = unfinished(&client, &enterprise)?;
+        let (visit, started) = unfinished(&client, &enterprise)?;
+        if let Some(started) = started {
+            println!("{}", started.line());
+        }
         for question in client.visits().questions(visit)?.iter().filter(|question| question.is_open()) {
             println!("{}", answer(&client, visit, question)?.line());
         }
@@ -28,15 +28,4 @@ fn main() -> Result<()> {
             println!("{}", step.line());
         }
     }
-}
-
-/// Goes on with the visit that was begun, or starts one.
-fn unfinished(client: &Client, enterprise: &str) -> Result<VisitId> {
-    if let Some(begun) = client.visits().drafts()?.iter().find(|draft| draft.status == VisitStatus::InProgress) {
-        return Ok(begun.id);
-    }
-    let enterprise = client.enterprises().by_code(enterprise)?.context("no such enterprise")?;
-    let started = client.visits().start(enterprise.id, VisitKind::Routine, VisitMode::OnSite)?;
-    println!("{}", Step::of(&started.data).line());
-    Ok(started.id)
 }
