@@ -36,7 +36,7 @@ use crate::code::{Locale, VisitStatus};
 use crate::entity::{ChecklistAnswer, Entity, EntityKind, MonthlyJobStatus, Row, Site};
 use crate::id::UserId;
 use crate::message::{MessageKey, render};
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 use crate::validate;
 use crate::value::Value;
 
@@ -117,14 +117,22 @@ pub enum Need {
 /// What a rule knows besides the row before and after.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleContext<'a> {
-    /// The current time: the phone's on a phone, the server's on the server.
-    pub now: Timestamp,
+    /// The current time: the phone's on a phone, the server's on the server. `None` on a phone whose clock is known to
+    /// be wrong: nothing counts as in the future there, and the server judges.
+    pub now: Option<Timestamp>,
     /// Who made the change.
     pub actor: UserId,
     /// Whether the change comes from the office rather than from a device.
     pub in_office: bool,
     /// What [`needs`] asked for.
     pub related: &'a Related,
+}
+
+impl RuleContext<'_> {
+    /// Returns the last day that is not in the future: the local date may be a day ahead of the date in UTC.
+    fn tomorrow(&self) -> Option<Date> {
+        self.now.map(|now| now.date().plus_days(1))
+    }
 }
 
 /// Returns what must be loaded before [`check`]; nothing for most changes.

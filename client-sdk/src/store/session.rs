@@ -81,7 +81,7 @@ impl Store {
                 outbox,
                 wall_clock: now,
                 wait_ms,
-                verify_kinds: if inner.is_verification_due(now.0)? { KINDS } else { 0 },
+                verify_kinds: if inner.is_verification_due()? { KINDS } else { 0 },
                 uptime_ms: (outbox.pending > 0).then_some(uptime_ms),
             })
         })

@@ -1,6 +1,7 @@
 //! Tests of the store on real files.
 
 mod answers;
+mod clocks;
 mod damage;
 mod files;
 mod overruled;

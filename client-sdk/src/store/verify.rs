@@ -23,8 +23,6 @@ use crate::error::{Doing as _, Result};
 
 /// The highest number of a kind that this version knows.
 pub(super) const KINDS: u16 = EntityKind::ALL.len() as u16;
-/// How often the rows are compared when there is no reason to do it sooner.
-const VERIFY_EVERY_MS: i64 = 86_400_000;
 /// So many parts of scopes are compared in one request.
 const SUMS_OF_REQUEST: u32 = 16;
 /// So many rows are asked for in one request.
@@ -122,24 +120,24 @@ impl Inner {
         Ok(self.repairs()? > 0 || self.has_questions()?)
     }
 
-    /// Whether the next request is to ask for digests: a day has passed, something gave a reason, or a download is
+    /// Whether the next request is to ask for digests: the server's clock shows another day, something gave a reason, or a download is
     /// about to be complete. Not while it is known what differs.
-    pub(super) fn is_verification_due(&self, now_ms: i64) -> Result<bool> {
+    pub(super) fn is_verification_due(&self) -> Result<bool> {
         if self.repairs()? > 0 && self.has_questions()? {
             return Ok(false);
         }
-        let at = meta::get::<i64>(&self.cache.conn, "verify_at_ms")?.unwrap_or(0);
-        // A clock that was set back must not put it off for years.
-        let is_time = now_ms >= at || at > now_ms + VERIFY_EVERY_MS;
-        Ok(is_time || self.is_repairing()? || !self.behind()?.is_empty())
+        let verified_on = meta::get::<i64>(&self.cache.conn, "verified_on_ms")?;
+        Ok(verified_on != Some(self.outbox.day_ms()?) || self.is_repairing()? || !self.behind()?.is_empty())
     }
 
     pub(super) fn verify_soon(&self) -> Result<()> {
-        meta::set(&self.cache.conn, "verify_at_ms", 0)
+        meta::remove(&self.cache.conn, "verified_on_ms")
     }
 
-    fn verify_after_a_day(&self, now_ms: i64) -> Result<()> {
-        meta::set(&self.cache.conn, "verify_at_ms", now_ms + VERIFY_EVERY_MS)
+    /// Puts the next comparison off until the server's clock shows another day. The phone's own clock has no say: set
+    /// back or forward by years, it would put it off for years, or ask for it at every sync.
+    fn verify_after_a_day(&self) -> Result<()> {
+        meta::set(&self.cache.conn, "verified_on_ms", self.outbox.day_ms()?)
     }
 
     fn repairs(&self) -> Result<i64> {
@@ -179,7 +177,7 @@ impl Inner {
         if differing.is_empty() {
             self.found_equal(now_ms)?;
         } else {
-            self.found_different(&differing, now_ms)?;
+            self.found_different(&differing)?;
         }
         Ok(verified)
     }
@@ -190,11 +188,11 @@ impl Inner {
             self.drop_unconfirmed()?;
         }
         self.forget_repair()?;
-        self.verify_after_a_day(now_ms)?;
+        self.verify_after_a_day()?;
         meta::set(&self.cache.conn, "verified_ms", now_ms)
     }
 
-    fn found_different(&mut self, scopes: &[Uuid], now_ms: i64) -> Result<()> {
+    fn found_different(&mut self, scopes: &[Uuid]) -> Result<()> {
         let repairs = self.repairs()? + 1;
         tracing::warn!(scopes = scopes.len(), repairs, "rows differ from the server's");
         meta::set(&self.cache.conn, "repairs", repairs)?;
@@ -206,7 +204,7 @@ impl Inner {
         }
         tracing::error!("a repair did not help; trying again in a day");
         self.forget_repair()?;
-        self.verify_after_a_day(now_ms)
+        self.verify_after_a_day()
     }
 
     fn sweeps_when_equal(&self) -> Result<bool> {

@@ -27,8 +27,8 @@ pub struct Proposal<'p> {
     pub after: &'p mut Row,
     /// Who makes the change.
     pub author: UserId,
-    /// The time by the device's clock.
-    pub now: Timestamp,
+    /// The time by the device's clock; `None` when that shows less than the server's did last, and so is wrong.
+    pub now: Option<Timestamp>,
 }
 
 /// Checks changes before they are recorded.
@@ -232,7 +232,9 @@ impl WriteBatch<'_> {
     }
 
     fn checked(&self, kind: EntityKind, before: Option<&Row>, mut after: Row) -> Result<Row> {
-        let proposal = Proposal { kind, before, after: &mut after, author: self.author, now: self.now };
+        let is_wrong = self.now.0 < self.inner.outbox.day_ms()?;
+        let now = (!is_wrong).then_some(self.now);
+        let proposal = Proposal { kind, before, after: &mut after, author: self.author, now };
         let refusals = self.store.validator.check(proposal, self)?;
         if refusals.is_empty() { Ok(after) } else { Err(Error::Refused(refusals)) }
     }

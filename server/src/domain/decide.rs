@@ -456,7 +456,7 @@ impl Decider<'_> {
         source: &Source<'_>,
     ) -> Result<(), Violation> {
         let cx = RuleContext {
-            now: self.batch.received_at,
+            now: Some(self.batch.received_at),
             actor: UserId(source.viewer.user_id),
             in_office: source.is_office(),
             related: &self.loaded.related,

@@ -25,7 +25,7 @@ pub(super) fn day(text: &str) -> Date {
 }
 
 pub(super) fn context(related: &Related) -> RuleContext<'_> {
-    RuleContext { now: NOW, actor: MENTOR, in_office: false, related }
+    RuleContext { now: Some(NOW), actor: MENTOR, in_office: false, related }
 }
 
 pub(super) fn check_new<T: Entity>(after: &T, related: &Related) -> Vec<Violation> {

@@ -46,9 +46,7 @@ fn check_done(after: &FollowUpAction, cx: &RuleContext<'_>, out: &mut Vec<Violat
     if is_done && after.done_on.is_none() {
         out.push(Violation::hard(STATE, "done_on", MessageKey::DoneOnMissing));
     }
-    // The local date may be a day ahead of the date in UTC.
-    let tomorrow = cx.now.date().plus_days(1);
-    if let Some(done_on) = after.done_on.filter(|done_on| *done_on > tomorrow) {
+    if let Some(done_on) = after.done_on.filter(|done_on| cx.tomorrow().is_some_and(|tomorrow| *done_on > tomorrow)) {
         out.push(Violation::warning(STATE, "done_on", MessageKey::DoneInFuture).arg("limit", done_on));
     }
 }

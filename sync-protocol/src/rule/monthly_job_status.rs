@@ -13,10 +13,8 @@ pub(super) fn check(after: &MonthlyJobStatus, cx: &RuleContext<'_>, out: &mut Ve
     if after.month_on != first {
         out.push(Violation::hard(FIELD, "month_on", MessageKey::MonthNotFirstDay).arg("limit", first));
     }
-    // The local date may be a day ahead of the date in UTC.
-    let today = cx.now.date().plus_days(1);
-    if after.month_on > today {
-        out.push(Violation::hard(FIELD, "month_on", MessageKey::MonthInFuture).arg("limit", today));
+    if let Some(tomorrow) = cx.tomorrow().filter(|tomorrow| after.month_on > *tomorrow) {
+        out.push(Violation::hard(FIELD, "month_on", MessageKey::MonthInFuture).arg("limit", tomorrow));
     }
     if after.hours_worked.is_some_and(|hours| !(0..=MAX_HOURS).contains(&hours)) {
         out.push(Violation::hard(FIELD, "hours_worked", MessageKey::NumberOutOfRange).arg("limit", MAX_HOURS));

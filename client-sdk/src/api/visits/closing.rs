@@ -84,7 +84,7 @@ impl Visits<'_> {
             before: Some(&before),
             after: &mut after,
             author: self.0.me()?,
-            now: self.now(),
+            now: Some(self.now()),
         };
         let found = violations(proposal, &Shown(self.0))?;
         points.extend(found.iter().filter(|found| found.is_hard()).map(|found| self.0.rules.refusal(found)));

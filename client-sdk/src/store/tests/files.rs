@@ -217,7 +217,7 @@ fn nothing_readable_is_in_the_files() {
     }
 }
 
-fn server_day(days: i64) -> Timestamp {
+pub(super) fn server_day(days: i64) -> Timestamp {
     Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)
 }
 
