@@ -23,6 +23,12 @@ fn histories_are_clean() {
 }
 
 #[test]
+fn wrong_clocks_change_nothing() {
+    let Played { failures, .. } = run(&Runs { clock_pairs: true, ..runs(11, HISTORIES, None) }, |_| {});
+    assert!(failures.is_empty(), "seed {}: {}", failures[0].seed, failures[0].outcome.violations[0]);
+}
+
+#[test]
 fn seeds_that_failed_once_are_clean() {
     let seeds = SEEDS.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     for seed in seeds {

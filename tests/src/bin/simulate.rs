@@ -31,6 +31,9 @@ struct Args {
     /// Prints the trace of the first history.
     #[arg(long)]
     trace: bool,
+    /// Prints it as it is with right clocks.
+    #[arg(long)]
+    right_clocks: bool,
     /// Stops after so many violations.
     #[arg(long, default_value_t = 20)]
     most_violations: u64,
@@ -45,7 +48,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.trace {
-        let outcome = play_seed(args.seed, Options { bug: args.bug, keeps_trace: true, ..Options::default() });
+        let options = Options { bug: args.bug, keeps_trace: true, has_right_clocks: args.right_clocks };
+        let outcome = play_seed(args.seed, options);
         outcome.trace.iter().for_each(|line| println!("{line}"));
         println!("trace {:016x}", outcome.trace_hash);
     }

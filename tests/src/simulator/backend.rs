@@ -149,11 +149,6 @@ impl Backend {
         rows
     }
 
-    /// Returns whether a row was ever there.
-    pub fn was_there(&self, programme: usize, kind: EntityKind, id: Uuid) -> bool {
-        self.server.store().state().places.contains_key(&(self.programmes[programme], kind, id))
-    }
-
     /// Returns every mutation that a programme keeps, the office's too.
     pub fn kept(&self, programme: usize) -> Vec<Kept> {
         let (state, programme) = (self.server.store().state(), self.programmes[programme]);
@@ -272,6 +267,12 @@ impl Backend {
         futures::executor::block_on(work)
     }
 
+    /// Forgets deletions up to a number. Returns whether there were any.
+    pub fn prune(&mut self, programme: usize, upto: u64) -> bool {
+        let programme = self.programmes[programme];
+        self.server.store().change(|state| state.prune(programme, upto))
+    }
+
     /// Returns a copy of everything.
     pub fn back_up(&self) -> Backup {
         Backup(self.server.backup())
@@ -289,8 +290,10 @@ impl Backend {
     pub fn state_lines(&self) -> Vec<String> {
         let state = self.server.store().state();
         let lines = state.rows.iter().map(|((programme, kind, id), row)| {
-            let timeless = row.values.iter().map(|value| match value {
+            let fields = row.values.iter().zip(kind.def().fields);
+            let timeless = fields.map(|(value, field)| match value {
                 Value::Timestamp(_) => "time".to_owned(),
+                Value::Int(_) if field.name == "clock_offset_s" => "offset".to_owned(),
                 other => other.to_json().to_string(),
             });
             format!("{programme} {} {id} {}", kind.def().name, timeless.collect::<Vec<_>>().join(" "))

@@ -2,13 +2,13 @@
 
 mod faults;
 mod messages;
+mod waking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use client_sdk::sync::Failure;
 use client_sdk::sync::machine::Event;
 use sync_protocol::time::Timestamp;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ use super::disk;
 use super::foreign::Foreign;
 use super::network::Network;
 use super::office;
-use super::phone::{Phone, SILENT_MS, Stop, Want};
+use super::phone::{Phone, Stop, Want};
 use super::plan::{Plan, Step};
 use super::promise::Promises;
 use super::queue::{Coming, Queue};
@@ -32,8 +32,6 @@ use super::tally::{Met, Tally};
 use super::trace::Trace;
 
 const SECOND_MS: i64 = 1_000;
-/// How long a person looks at the phone after doing something.
-const AWAKE_MS: i64 = 120 * SECOND_MS;
 /// An application whose files failed starts its sync again after this.
 const RESUME_MS: i64 = 5 * SECOND_MS;
 /// After the faults, every outbox is empty within this time.
@@ -314,6 +312,8 @@ impl<'p> History<'p> {
             Step::Wake { phone } => self.wake(phone),
             Step::OfficeEdit { programme } => self.office(programme, &mut dice, office::edit),
             Step::OfficeDecide { programme } => self.office(programme, &mut dice, office::decide),
+            Step::OfficeMerge { programme } => self.merge(programme, &mut dice),
+            Step::Prune { programme } => self.prune(programme, &mut dice),
             Step::OfficeAssign { programme } => self.assign(programme, &mut dice),
             Step::OfficeBar { programme } => self.bar(programme, &mut dice),
             Step::OfficeSlowEdit { programme, for_ms } => {
@@ -388,57 +388,6 @@ impl<'p> History<'p> {
         self.look_for_news();
     }
 
-    /// Someone opens the application.
-    fn wake(&mut self, at: usize) {
-        self.stay_awake(at);
-        let now = self.now();
-        let heard = self.phone(at).and_then(|phone| phone.heard);
-        match heard.map(|heard| SILENT_MS - (now.0 - heard.0)) {
-            // The network may forget the request: that shows later.
-            Some(left_ms) if left_ms > 0 => {
-                let request = self.request_of(at);
-                self.queue.push(now.0 + left_ms, Coming::Silence { phone: at, request, heard });
-            }
-            Some(_) => self.give_up(at),
-            None => self.let_handle(at, Event::Wake),
-        }
-        if let Some(foreign) = self.foreign.get_mut(&at) {
-            let body = foreign.request(self.clock.now());
-            self.send(at, body, 0);
-        }
-    }
-
-    /// Nothing was heard of a request since a wake: it is made anew.
-    fn silence(&mut self, at: usize, request: u64, heard: Option<Timestamp>) {
-        let is_gone = self.phone(at).is_some_and(|phone| (phone.request, phone.heard) == (request, heard));
-        if is_gone {
-            self.give_up(at);
-        }
-    }
-
-    fn give_up(&mut self, at: usize) {
-        let failure = Failure::Offline("the network came back without the request".to_owned());
-        self.let_handle(at, Event::Failed(failure));
-        self.let_handle(at, Event::Wake);
-    }
-
-    /// A connected application runs as long as someone looks at it.
-    fn stay_awake(&mut self, at: usize) {
-        let now = self.now_ms();
-        if let Some(phone) = self.phone(at).filter(|phone| phone.cast.is_connected) {
-            phone.awake += 1;
-            let since = phone.awake;
-            self.queue.push(now + AWAKE_MS, Coming::Sleep { phone: at, since });
-        }
-    }
-
-    fn sleep(&mut self, at: usize, since: u64) {
-        let is_healed = self.is_healed;
-        if self.phone(at).is_some_and(|phone| phone.awake == since) && !is_healed {
-            self.let_handle(at, Event::Cancel);
-        }
-    }
-
     fn let_handle(&mut self, at: usize, event: Event) {
         let Some(phone) = self.phone(at) else { return };
         let outcome = phone.handle(event);
@@ -478,25 +427,6 @@ impl<'p> History<'p> {
     fn check_failed(&mut self, at: usize, error: &str) {
         if self.is_healed {
             self.violate("storage", format!("phone {at}: its files fail although nothing is wrong: {error}"));
-        }
-    }
-
-    /// A connected application tries again by itself; otherwise the person does, at the next look.
-    fn set_timer(&mut self, at: usize, after_ms: u64) {
-        let now = self.now_ms();
-        let is_healed = self.is_healed;
-        let Some(phone) = self.phone(at) else { return };
-        if phone.cast.is_connected {
-            phone.timer += 1;
-            let timer = phone.timer;
-            self.queue.push(now + after_ms as i64, Coming::Timer { phone: at, timer });
-            return;
-        }
-        if !phone.is_stuck() {
-            phone.restart_sync();
-        }
-        if is_healed {
-            self.queue.push(now + RESUME_MS.min(after_ms as i64), Coming::Resume { phone: at });
         }
     }
 

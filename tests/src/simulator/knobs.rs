@@ -3,10 +3,6 @@
 
 use super::dice::Dice;
 
-/// Whether phones are copied, by a backup or to a second phone. Two phones under one name do not yet come together in
-/// every history.
-pub const COPIES: bool = false;
-
 /// The faults of one history. Chances are per thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knobs {
@@ -58,6 +54,10 @@ pub struct Knobs {
     pub upgrades: bool,
     /// Whether people record much at once.
     pub bursts: bool,
+    /// Whether the office decides which records are one.
+    pub merges: bool,
+    /// Whether the server forgets old deletions.
+    pub pruning: bool,
     /// How many applications send what this server does not understand.
     pub poison: u32,
     /// The chance that a reply holds frames of a newer version.
@@ -67,8 +67,10 @@ pub struct Knobs {
 }
 
 impl Knobs {
-    /// Draws the faults of a history.
-    pub fn draw(dice: &mut Dice) -> Self {
+    /// Draws the faults of a history. What was added to the swarm later has `later` dice: the histories without it stay
+    /// as they were.
+    pub fn draw(dice: &mut Dice, later: &mut Dice) -> Self {
+        let has_copies = later.per_mille(300);
         let mut chance = |most: i64| if dice.per_mille(500) { dice.between(1, most) as u32 } else { 0 };
         let (loss, duplicates, truncation) = (chance(300), chance(500), chance(20));
         let (flips, portal, busy, newer_frames) = (chance(20), chance(50), chance(100), chance(200));
@@ -89,8 +91,8 @@ impl Knobs {
             disk: is_on(),
             server_crashes: is_on(),
             server_restore: is_on(),
-            phone_restore: is_on() && COPIES,
-            clone: is_on() && COPIES,
+            phone_restore: is_on() && has_copies,
+            clone: is_on() && has_copies,
             clocks: is_on(),
             clock_jumps: is_on(),
             tokens: is_on(),
@@ -99,6 +101,8 @@ impl Knobs {
             slow_office: is_on(),
             upgrades: is_on(),
             bursts: is_on(),
+            merges: later.per_mille(300),
+            pruning: later.per_mille(300),
             poison,
             newer_frames,
             page_rows: [1, 2, 5, 20, 200, 2_000][dice.below(6)],

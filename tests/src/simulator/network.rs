@@ -1,7 +1,10 @@
 //! The network of a history: what becomes of each message, drawn message by message.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use client_sdk::sync::Failure;
+use sync_protocol::frame::HEADER_BYTES;
 
 use super::dice::Dice;
 use super::knobs::Knobs;
@@ -120,9 +123,8 @@ impl Network {
         if is_lost || is_cut {
             return Reply { parts: Vec::new(), end: (timeout, Some(offline())) };
         }
-        let total: usize = chunks.iter().map(Bytes::len).sum();
-        let breaks_at = self.dice.per_mille(self.knobs.truncation).then(|| self.dice.below(total + 1));
-        let flips_at = self.dice.per_mille(self.knobs.flips).then(|| self.dice.below(total * 8));
+        let breaks_at = self.dice.per_mille(self.knobs.truncation).then(|| self.place(&chunks) / 8);
+        let flips_at = self.dice.per_mille(self.knobs.flips).then(|| self.place(&chunks));
         self.tally.count_if(flips_at.is_some(), Met::Flipped);
         let mut after_ms = self.latency();
         let mut parts = Vec::new();
@@ -145,6 +147,20 @@ impl Network {
         Reply { parts, end: (after_ms + 1, (!is_whole).then(offline)) }
     }
 
+    /// Draws a bit of a reply, by the frame and then the part of it: what a clock says is not as long everywhere, and
+    /// the same fault must hit the same message.
+    fn place(&mut self, chunks: &[Bytes]) -> usize {
+        let mut dice = Dice::new(self.dice.bits());
+        let frames = frames(&chunks.concat());
+        let Some(frame) = dice.pick(&frames) else { return 0 };
+        let payload_bytes = frame.len().saturating_sub(HEADER_BYTES);
+        let within = match dice.per_mille(200) {
+            true => dice.below(HEADER_BYTES),
+            false => HEADER_BYTES + payload_bytes * dice.below(1_000) / 1_000,
+        };
+        (frame.start + within.min(frame.len() - 1)) * 8 + dice.below(8)
+    }
+
     fn latency(&mut self) -> i64 {
         if self.is_healed {
             return self.dice.between(10, 200);
@@ -161,6 +177,19 @@ impl Network {
             self.dice.between(10, 20 * SECOND_MS)
         }
     }
+}
+
+/// Returns where the frames of a reply are.
+fn frames(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(|| {
+        let length = bytes.get(start..start + 4)?;
+        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        let frame = start..(start + HEADER_BYTES + length).min(bytes.len());
+        start = frame.end;
+        Some(frame)
+    })
+    .collect()
 }
 
 fn offline() -> Failure {

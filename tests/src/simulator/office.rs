@@ -1,7 +1,7 @@
 //! What people in the office do, drawn from what the server holds.
 
 use sync_protocol::code::*;
-use sync_protocol::entity::{Entity as _, EntityKind, Row, User, Visit};
+use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, Row, User, Visit};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::{self, Patch};
@@ -70,6 +70,31 @@ pub fn decide(
     }
     let patch = patch::diff(&row, &visit.to_row());
     change(server, deeds, cast, (programme, officer), now, EntityKind::Visit, (&row, seq), patch)
+}
+
+/// Someone decides whether two records are one.
+pub fn merge(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let kind = EntityKind::MergeProposal;
+    let is_open = |row: &Row| row.get(kind.def(), "state").as_text() == Some(MergeState::Open.code());
+    let open: Vec<_> = server.rows(programme, kind).into_iter().filter(|(row, _)| is_open(row)).collect();
+    let Some((row, seq)) = dice.pick(&open).cloned() else { return "nothing to merge".to_owned() };
+    let Ok(mut proposal) = MergeProposal::from_row(&row) else { return "an odd proposal".to_owned() };
+    proposal.decision_note = Some(format!("birou {}", deeds.next()));
+    if dice.per_mille(700) {
+        proposal.state = MergeState::Merged;
+        proposal.survivor_id = Some(if dice.per_mille(500) { proposal.first_id } else { proposal.second_id });
+    } else {
+        proposal.state = MergeState::Dismissed;
+    }
+    let patch = patch::diff(&row, &proposal.to_row());
+    change(server, deeds, cast, (programme, cast.programmes[programme].officer), now, kind, (&row, seq), patch)
 }
 
 /// Someone gives an enterprise to a mentor, or takes it away.

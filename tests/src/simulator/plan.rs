@@ -67,6 +67,10 @@ pub enum Step {
     OfficeDecide { programme: usize },
     /// The office gives an enterprise to someone, or takes it away.
     OfficeAssign { programme: usize },
+    /// The office decides whether two records are one.
+    OfficeMerge { programme: usize },
+    /// The server forgets the oldest deletions of a programme.
+    Prune { programme: usize },
     /// The office bars a person, or lets the person in again.
     OfficeBar { programme: usize },
     /// The network of a phone does not work for a while.
@@ -102,7 +106,8 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::named(seed, 1);
         let mut cast = Cast::draw(&mut dice);
-        let knobs = Knobs::draw(&mut dice);
+        let mut later = Dice::named(seed, 5);
+        let knobs = Knobs::draw(&mut dice, &mut later);
         let length = LENGTHS[dice.below(LENGTHS.len())] / if cast.phones.len() > 4 { 2 } else { 1 };
         let people = cast.phones.len();
         if knobs.poison > 0 {
@@ -114,6 +119,8 @@ impl Plan {
             drawing.step(&mut cast);
         }
         drawing.once(&mut cast);
+        drawing.dice = later;
+        drawing.later(&cast);
         let mut steps = drawing.steps;
         steps.sort_by_key(|planned| planned.at_ms);
         Self { seed, cast, knobs, steps }
@@ -232,6 +239,19 @@ impl Drawing {
                 self.push(0, Step::SetClock { phone, offset_ms });
             }
         }
+    }
+
+    /// Adds what was added to the swarm later, with dice of its own.
+    fn later(&mut self, cast: &Cast) {
+        let knobs = self.knobs;
+        let mut add = |is_on: bool, most: i64, step: fn(usize) -> Step| {
+            for _ in 0..if is_on { self.dice.between(1, most) } else { 0 } {
+                let (at, programme) = (self.dice.between(0, self.at_ms), self.dice.below(cast.programmes.len()));
+                self.push(at, step(programme));
+            }
+        };
+        add(knobs.merges, 12, |programme| Step::OfficeMerge { programme });
+        add(knobs.pruning, 3, |programme| Step::Prune { programme });
     }
 
     fn two_times(&mut self) -> (i64, i64) {

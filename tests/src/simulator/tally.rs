@@ -5,8 +5,6 @@ use std::fmt;
 
 use sync_protocol::wire::{Commit, History, Message, Outcome};
 
-use super::knobs::COPIES;
-
 /// A push of so many changes is a large one.
 const LARGE: u64 = 50;
 
@@ -103,11 +101,15 @@ pub enum Met {
     PhoneRestored,
     /// A phone was copied.
     PhoneCloned,
+    /// The office decided whether two records are one.
+    MergeDecided,
+    /// The server forgot deletions.
+    Pruned,
 }
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -153,11 +155,9 @@ impl Met {
         Self::ResendFrom,
         Self::PhoneRestored,
         Self::PhoneCloned,
+        Self::MergeDecided,
+        Self::Pruned,
     ];
-
-    const fn is_off(self) -> bool {
-        matches!(self, Self::PhoneRestored | Self::PhoneCloned) && !COPIES
-    }
 }
 
 /// How often, and in how many histories.
@@ -207,9 +207,9 @@ impl Tally {
         }
     }
 
-    /// Returns what was never met although it is switched on.
+    /// Returns what was never met.
     pub fn never(&self) -> Vec<Met> {
-        Met::ALL.into_iter().filter(|met| !met.is_off() && !self.0.contains_key(met)).collect()
+        Met::ALL.into_iter().filter(|met| !self.0.contains_key(met)).collect()
     }
 }
 
@@ -228,11 +228,7 @@ impl fmt::Display for Tally {
         for met in Met::ALL {
             let (times, histories) = self.0.get(&met).copied().unwrap_or_default();
             let name = format!("{met:?}");
-            writeln!(
-                f,
-                "{name:>18}  {times:>9} times in {histories:>7} histories{}",
-                if met.is_off() { ", off" } else { "" }
-            )?;
+            writeln!(f, "{name:>18}  {times:>9} times in {histories:>7} histories")?;
         }
         Ok(())
     }

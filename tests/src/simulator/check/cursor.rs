@@ -1,5 +1,6 @@
 //! The cursor tells the truth: what it covers is on the phone.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use client_sdk::store::{RowState, Store};
@@ -25,11 +26,12 @@ pub fn promised(history: &mut History<'_>, at: usize, request: u64) {
         if !store.sync_view().is_ok_and(|view| !view.is_repairing && view.cursor == promise.cursor) {
             return;
         }
-        let own = changed_here(store);
+        // Seldom asked for, and reading every change takes time.
+        let own = OnceCell::new();
         let lacks = |(kind, id, seq): &&(_, _, u64)| match store.get(*kind, *id) {
             Ok(Some(shown)) => shown.seq < *seq && matches!(shown.state, RowState::Synced | RowState::Conflict),
             // A row that was voided here is not shown, whether the server knows of it, keeps it or has refused it.
-            Ok(None) => !own.contains(id),
+            Ok(None) => !own.get_or_init(|| changed_here(store)).contains(id),
             Err(_) => false,
         };
         promise.rows.iter().find(lacks).map(|(kind, id, seq)| (kind.def().name, *id, *seq))

@@ -23,6 +23,22 @@ impl History<'_> {
         self.look_for_news();
     }
 
+    pub(super) fn merge(&mut self, programme: usize, dice: &mut Dice) {
+        let head = self.server.head(programme);
+        self.office(programme, dice, office::merge);
+        let is_done = self.server.head(programme) != head;
+        self.tally.count_if(is_done, Met::MergeDecided);
+    }
+
+    /// The server forgets deletions of which no device in touch has not heard: those that have not are taken to have
+    /// been silent for too long.
+    pub(super) fn prune(&mut self, programme: usize, dice: &mut Dice) {
+        let upto = dice.between(0, self.server.head(programme).seq as i64) as u64;
+        let has_forgotten = self.server.prune(programme, upto);
+        self.tally.count_if(has_forgotten, Met::Pruned);
+        self.say(format_args!("the server forgets deletions of {programme} up to {upto}: {has_forgotten}"));
+    }
+
     pub(super) fn assign(&mut self, programme: usize, dice: &mut Dice) {
         let before = self.server.grants(programme);
         self.office(programme, dice, office::assign);

@@ -201,9 +201,11 @@ impl State {
         self.floors.get(&programme).copied().unwrap_or(0)
     }
 
-    /// Forgets the deletions up to a number.
-    pub fn prune(&mut self, programme: Uuid, upto: u64) {
+    /// Forgets the deletions up to a number. Returns whether there were any: if not, nothing changes.
+    pub fn prune(&mut self, programme: Uuid, upto: u64) -> bool {
         let Self { places, index, exits, .. } = self;
+        let count = |exits: &BTreeMap<_, BTreeSet<Position>>| exits.values().map(BTreeSet::len).sum::<usize>();
+        let before = (places.len(), count(exits));
         places.retain(|(of, kind, row_id), place| {
             let is_old = *of == programme && place.is_deleted && place.seq <= upto;
             if is_old {
@@ -214,8 +216,12 @@ impl State {
         });
         let of_programme = exits.iter_mut().filter(|((of, _), _)| *of == programme);
         of_programme.for_each(|(_, positions)| positions.retain(|position| position.seq > upto));
+        if before == (places.len(), count(exits)) {
+            return false;
+        }
         let floor = self.floors.entry(programme).or_default();
         *floor = upto.max(*floor);
+        true
     }
 
     /// Returns the entries of a scope after a position, without those that `own` shows already.
