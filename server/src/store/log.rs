@@ -4,6 +4,8 @@
 //! loses rows that commit in between (15 % of them under stress). [`ProgrammeSnapshot`] is therefore the only
 //! way to read the log, and it can only be made by opening one snapshot and reading the head in it.
 
+use std::collections::HashMap;
+
 use sync_protocol::cursor::{self, Cursor, Position};
 use sync_protocol::digest::Version;
 use sync_protocol::entity::EntityKind;
@@ -95,7 +97,6 @@ impl ProgrammeSnapshot {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         const ENTRIES: &str = "\
-            SELECT e.*, o.created_seq, o.device_id FROM ( \
             SELECT e.seq, e.kind, e.row_id, e.scope_id, e.deleted, e.left_scope \
             FROM unnest($2::uuid[], $3::bigint[], $4::int[], $5::uuid[]) AS s(scope_id, seq, kind, row_id) \
             CROSS JOIN LATERAL ( \
@@ -117,12 +118,7 @@ impl ProgrammeSnapshot {
                           AND l.device_id = $7 AND l.incarnation = $10 AND l.verbatim)) \
                  ORDER BY x.seq, x.kind, x.row_id LIMIT $6) \
             ) e \
-            ORDER BY e.seq, e.kind, e.row_id LIMIT $6) e \
-            LEFT JOIN LATERAL (SELECT h.created_seq, l.device_id FROM sync_head h \
-                LEFT JOIN seal_log l ON l.programme_id = $1 AND l.seq = h.created_seq \
-                WHERE (e.deleted OR e.left_scope) AND h.programme_id = $1 AND h.kind = e.kind AND h.row_id = e.row_id \
-                LIMIT 1) o ON true \
-            ORDER BY e.seq, e.kind, e.row_id";
+            ORDER BY e.seq, e.kind, e.row_id LIMIT $6";
         let sql = Sql::new(ENTRIES)
             .bind(self.programme)
             .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())
@@ -134,7 +130,30 @@ impl ProgrammeSnapshot {
             .bind(own.map_or(0, |own| own.after_seq as i64))
             .bind(held)
             .bind(own.map(|own| own.incarnation));
-        self.tx.query(sql).await?.iter().map(entry_of).collect()
+        let mut entries: Vec<Entry> = self.tx.query(sql).await?.iter().map(entry_of).collect::<Result<_, _>>()?;
+        self.add_origins(&mut entries).await?;
+        Ok(entries)
+    }
+
+    /// Adds to what is gone where it came from. Asked apart: most pages hold nothing that is gone, and joined to every
+    /// page this was the dearest part of a small one.
+    async fn add_origins(&mut self, entries: &mut [Entry]) -> Result<(), StoreError> {
+        const ORIGINS: &str = "SELECT h.kind, h.row_id, h.created_seq, l.device_id \
+            FROM unnest($2::int[], $3::uuid[]) AS g(kind, row_id) \
+            JOIN sync_head h ON h.programme_id = $1 AND h.kind = g.kind::smallint AND h.row_id = g.row_id \
+            LEFT JOIN seal_log l ON l.programme_id = $1 AND l.seq = h.created_seq";
+        let gone = || entries.iter().filter(|entry| entry.gone.is_some()).map(|entry| entry.position);
+        let kinds: Vec<i32> = gone().map(|position| position.kind.into()).collect();
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = gone().map(|position| position.row_id).collect();
+        let records = self.tx.query(Sql::new(ORIGINS).bind(self.programme).bind(kinds).bind(ids)).await?;
+        let origins = records.iter().map(origin_of).collect::<Result<HashMap<_, _>, _>>()?;
+        for entry in entries.iter_mut().filter(|entry| entry.gone.is_some()) {
+            entry.origin = origins.get(&(entry.position.kind, entry.position.row_id)).copied().flatten();
+        }
+        Ok(())
     }
 
     /// Returns how many rows the scopes hold after their positions, for a progress bar.
@@ -265,9 +284,11 @@ fn entry_of(record: &super::Record) -> Result<Entry, StoreError> {
         (true, false) => Some(GoneReason::Deleted),
         (false, false) => None,
     };
-    let origin = match record.opt_int(6)? {
-        Some(seq) => Some(Origin { seq: seq as u64, device: record.opt_uuid(7)? }),
-        None => None,
-    };
-    Ok(Entry { position, scope_id: record.uuid(3)?, gone, origin })
+    Ok(Entry { position, scope_id: record.uuid(3)?, gone, origin: None })
+}
+
+fn origin_of(record: &super::Record) -> Result<((u16, Uuid), Option<Origin>), StoreError> {
+    let device = record.opt_uuid(3)?;
+    let origin = record.opt_int(2)?.map(|seq| Origin { seq: seq as u64, device });
+    Ok(((record.int(0)? as u16, record.uuid(1)?), origin))
 }
