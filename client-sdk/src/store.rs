@@ -50,7 +50,7 @@ pub use apply::{Applied, Page};
 pub use ballast::{BALLAST_BYTES, Room};
 pub use change::{Answer, Change, ChangeState};
 pub use open::{OpenReport, StoreOptions};
-pub use push::PushBytes;
+pub use push::{Place, PushBytes};
 pub(crate) use push::REQUEST_BYTES;
 pub use query::{Direction, Filter, Query};
 pub use read::{RowState, ShownRow, SyncStatus};

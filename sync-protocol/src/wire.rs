@@ -73,6 +73,10 @@ pub struct Hello {
     /// capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
+    /// Whether the next request brings more changes without waiting for the end of the answer: the server leaves the
+    /// rows for that one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -175,6 +175,7 @@ impl Device {
             wait_ms: self.wait_ms,
             verify_kinds: self.verify_kinds,
             uptime_ms: self.uptime_ms,
+            more: false,
         }
     }
 

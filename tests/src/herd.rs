@@ -220,6 +220,7 @@ fn device(n: usize, token: String, cursor: Cursor, edits: usize) -> HerdDevice {
         wait_ms: 0,
         verify_kinds: 0,
         uptime_ms: None,
+        more: false,
     };
     let visit = sync_protocol::entity::Visit { id: visit_id(n), ..sample::visit(enterprise(n).id, user(n)) };
     let mutations = (1..=edits as u64).map(|no| edit(no, user(n), &visit)).collect();

@@ -2,7 +2,7 @@
 
 use sync_protocol::entity::{EntityKind, Finding};
 use sync_protocol::mutation::{ChainHash, Op};
-use sync_protocol::wire::{Demand, Outcome, Push};
+use sync_protocol::wire::{Demand, Hello, Outcome, Push};
 use tests::programme::{self, ANA, ENTERPRISES};
 use tests::{Device, TestServer, sample, state};
 use uuid::Uuid;
@@ -42,6 +42,22 @@ async fn a_batch_sent_ten_times_takes_effect_once_and_gets_the_same_answer() {
     assert_eq!(findings(&server).await, 3);
     assert_eq!(state::head(&server.app.office).await, head, "a retry took a number");
     assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM mutation").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_left_for_the_request_that_follows() {
+    let (server, mut device) = started().await;
+    record(&mut device, 4);
+    let first = device.exchange(Hello { more: true, ..device.hello() }, &[device.push(1, 2)]).await;
+    assert_eq!(first.pushed().upto_no, 2);
+    assert!(first.end().is_some_and(|end| end.more) && first.scopes().is_none() && first.checkpoints().is_empty());
+    let last = device.send(&[device.push(3, 4)]).await;
+    assert_eq!((last.welcome().last_no, last.pushed().upto_no), (2, 4));
+    assert!(last.scopes().is_some() && !last.checkpoints().is_empty());
+    // Without anything to push it is an ordinary request.
+    let empty = device.exchange(Hello { more: true, ..device.hello() }, &[]).await;
+    assert!(!empty.checkpoints().is_empty());
+    assert_eq!(findings(&server).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

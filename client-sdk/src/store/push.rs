@@ -1,5 +1,6 @@
 //! What is pushed: parts of the outbox as they go over the wire.
 
+use sync_protocol::cursor::Cursor;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::wire::{Message, Push};
 use uuid::Uuid;
@@ -68,6 +69,22 @@ impl Store {
         Ok((made.upto > made.after).then_some(made))
     }
 
+    /// Returns whether more waits after what was made, and is certain to be sent next.
+    pub fn has_more(&self, made: &PushBytes) -> bool {
+        let inner = self.lock();
+        let is_sent = made.upto > made.after && inner.outbox.seek.is_none();
+        is_sent && made.incarnation == inner.outbox.incarnation && made.upto < inner.outbox.last
+    }
+
+    /// Returns whether a request that began at a place would begin there now.
+    pub fn stands_at(&self, place: &Place) -> Result<bool> {
+        self.read(|inner| {
+            let (outbox, cursor) = (&inner.outbox, inner.cursor()?);
+            let now = Place { incarnation: outbox.incarnation, after: outbox.push_after(), cursor };
+            Ok(outbox.seek.is_none() && now == *place)
+        })
+    }
+
     /// Returns what comes after what was made, as one frame; `None` when nothing does, or the numbers are others now.
     fn push_after(&self, made: &PushBytes, left: &Share) -> Result<Option<Push>> {
         let inner = self.lock();
@@ -91,7 +108,22 @@ pub struct PushBytes {
     pub frames: Vec<u8>,
 }
 
+/// Where a request begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    incarnation: Uuid,
+    /// The position before the first change.
+    after: u64,
+    /// How far the device said that it has everything.
+    cursor: Cursor,
+}
+
 impl PushBytes {
+    /// Returns where a request with these changes begins, of a device that has everything up to `cursor`.
+    pub fn place(&self, cursor: Cursor) -> Place {
+        Place { incarnation: self.incarnation, after: self.after, cursor }
+    }
+
     fn after(outbox: &Outbox, after: u64, share: &Share) -> Result<Self> {
         let mut made = Self { incarnation: outbox.incarnation, after, upto: after, frames: Vec::new() };
         pushes_after(outbox, after, share)?.into_iter().for_each(|push| made.add(push));

@@ -1,6 +1,7 @@
 //! Does what the machine says: one request at a time, the network and the store side by side.
 
 mod pace;
+mod request;
 mod session;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::store::{Repaired, Store, Verified};
 
 use pace::Pace;
+use request::Line;
 use session::{Next, Session};
 
 /// The largest frame that is accepted, before and after decompression.
@@ -72,10 +74,8 @@ pub struct SyncReport {
 
 /// Syncs a store with a server, one session at a time.
 pub struct Syncer {
-    store: Arc<Store>,
-    transport: Arc<dyn Transport>,
+    line: Arc<Line>,
     tokens: Arc<dyn TokenKeeper>,
-    app: String,
     wait_ms: u32,
     session: tokio::sync::Mutex<()>,
     wake: tokio::sync::Notify,
@@ -93,10 +93,8 @@ impl Syncer {
         wait_ms: u32,
     ) -> Self {
         Self {
-            store,
-            transport,
+            line: Arc::new(Line { store, transport, app: app.into() }),
             tokens,
-            app: app.into(),
             wait_ms,
             session: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
@@ -124,7 +122,7 @@ impl Syncer {
 
     /// Like [`Syncer::sync_once`], and has every row compared with the server's.
     pub async fn verify_once(&self, options: SyncOptions) -> Result<SyncReport> {
-        on_thread(&self.store, Store::verify_soon).await?;
+        on_thread(&self.line.store, Store::verify_soon).await?;
         self.sync_once(options).await
     }
 
@@ -139,7 +137,7 @@ impl Syncer {
         let _alone = self.session.lock().await;
         let mut session = Session::new(self, self.wait_ms, options).await?;
         tokio::pin!(cancel);
-        let mut recorded = self.store.recorded();
+        let mut recorded = self.line.store.recorded();
         session.handle(Event::Wake).await?;
         loop {
             if let Some(notice) = session.notice.take() {
@@ -169,9 +167,9 @@ impl Syncer {
         if next.yields_to_a_wake() {
             return;
         }
-        let kept = KeptWake { syncer: self, since_ms: self.store.world().uptime_ms() };
+        let kept = KeptWake { syncer: self, since_ms: self.line.store.world().uptime_ms() };
         while matches!(next, Next::Request { .. }) && !kept.is_answered() {
-            match self.pace.silent_in_ms(self.store.world().uptime_ms()) {
+            match self.pace.silent_in_ms(self.line.store.world().uptime_ms()) {
                 0 => return std::mem::forget(kept),
                 left_ms => tokio::time::sleep(Duration::from_millis(left_ms)).await,
             }
@@ -187,8 +185,8 @@ impl Syncer {
     }
 
     async fn view(&self) -> Result<StateView> {
-        let store = on_thread(&self.store, Store::sync_view).await?;
-        let world = self.store.world();
+        let store = on_thread(&self.line.store, Store::sync_view).await?;
+        let world = self.line.store.world();
         Ok(StateView { store, random: world.random_below(u64::MAX), uptime_ms: world.uptime_ms() })
     }
 }

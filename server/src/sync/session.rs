@@ -205,6 +205,9 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
             // The device takes this result while the server works on the next push.
             session.flush().await?;
         }
+        if session.hello.more {
+            return Ok(true);
+        }
         opened = open(session).await?;
     }
     if opened.welcome.common.is_some() || opened.welcome.floor != floor {

@@ -54,6 +54,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
         ("fault", Message::Fault(fault())),
         ("hello_verify", Message::Hello(Hello { verify_kinds: 21, ..hello() })),
         ("hello_uptime", Message::Hello(Hello { uptime_ms: Some(7_200_000), ..hello() })),
+        ("hello_more", Message::Hello(Hello { more: true, ..hello() })),
         (
             "welcome_restored",
             Message::Welcome(Welcome {
@@ -117,6 +118,7 @@ fn hello() -> Hello {
         wait_ms: 25_000,
         verify_kinds: 0,
         uptime_ms: None,
+        more: false,
     }
 }
 

@@ -143,6 +143,7 @@ impl Foreign {
             wait_ms: 0,
             verify_kinds: 0,
             uptime_ms: None,
+            more: false,
         })
         .write(&mut body);
         let pending: Vec<Vec<u8>> = self.outbox[self.acked..].iter().map(|(bytes, _)| bytes.clone()).collect();

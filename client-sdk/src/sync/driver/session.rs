@@ -6,13 +6,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use sync_protocol::frame::Reader;
 use sync_protocol::wire::Message;
-use tokio::task::JoinHandle;
 
-use super::{MAX_FRAME_BYTES, Progress, SyncOptions, SyncReport, Syncer, on_thread};
+use super::request::{Ahead, Prepared, Request, Sent};
+use super::{MAX_FRAME_BYTES, Progress, SyncOptions, SyncReport, Syncer};
 use crate::error::{Error, Result};
-use crate::store::{PushBytes, Store};
 use crate::sync::machine::{Command, Event, Failure, Machine, Notice, StateView};
-use crate::sync::transport::{Exchange, Response};
+use crate::sync::transport::Response;
 use crate::sync::worker::{Done, Worker};
 
 /// A sync under way.
@@ -28,7 +27,9 @@ pub(super) struct Session<'s> {
     /// The version of what was recorded that the machine has seen.
     pub(super) seen: u64,
     /// The pushes of the next request, in the making.
-    prepared: Option<JoinHandle<Result<Option<PushBytes>>>>,
+    prepared: Option<Prepared>,
+    /// The next request, when it went out already.
+    ahead: Option<Ahead>,
 }
 
 /// What the loop does next.
@@ -57,14 +58,14 @@ impl<'s> Session<'s> {
         let progress = Progress { to_push: view.last_no.saturating_sub(view.acked_no), ..Progress::default() };
         let machine = Machine::new(wait_ms);
         let report = SyncReport::default();
-        let (next, notice, seen, prepared) = (Next::Rest, None, 0, None);
-        Ok(Self { syncer, machine, options, progress, report, next, notice, seen, prepared })
+        let (next, notice, seen, prepared, ahead) = (Next::Rest, None, 0, None, None);
+        Ok(Self { syncer, machine, options, progress, report, next, notice, seen, prepared, ahead })
     }
 
     /// Lets the machine decide between two requests.
     pub(super) async fn handle(&mut self, event: Event) -> Result<()> {
         // Before the view: what is recorded after it must be seen as news.
-        self.seen = *self.syncer.store.recorded().borrow();
+        self.seen = *self.syncer.line.store.recorded().borrow();
         let view = self.syncer.view().await?;
         let commands = self.machine.handle(event, &view);
         self.next = Next::Rest;
@@ -104,11 +105,14 @@ impl<'s> Session<'s> {
 
     /// Makes a request and takes its response to the end.
     pub(super) async fn request(&mut self, push: bool, wait_ms: u32) -> Result<()> {
-        let started_ms = self.uptime_ms();
-        let worker = Worker::start(Arc::clone(&self.syncer.store));
-        let ended = match self.exchange(push, wait_ms).await? {
-            Ok(response) => self.receive(response, &worker).await?,
-            Err(failure) => Some(Event::Failed(failure)),
+        let worker = Worker::start(Arc::clone(&self.syncer.line.store));
+        let mut started_ms = self.uptime_ms();
+        let ended = match self.sent(push, wait_ms).await? {
+            Some(sent) => {
+                started_ms = sent.started_ms;
+                self.answered(sent, &worker).await?
+            }
+            None => Some(Event::Failed(Failure::Unauthorised)),
         };
         let event = match worker.finish().await {
             Ok(done) => {
@@ -134,42 +138,43 @@ impl<'s> Session<'s> {
     }
 
     fn uptime_ms(&self) -> u64 {
-        self.syncer.store.world().uptime_ms()
+        self.syncer.line.store.world().uptime_ms()
     }
 
-    async fn exchange(&mut self, push: bool, wait_ms: u32) -> Result<Result<Response, Failure>> {
-        let Some(tokens) = on_thread(&self.syncer.store, Store::tokens).await? else {
-            return Ok(Err(Failure::Unauthorised));
-        };
-        let body = self.body(push, wait_ms).await?;
-        self.report.requests += 1;
-        self.report.bytes_sent += body.len() as u64;
+    /// Returns the request that went out already, or sends one; `None` when nobody is signed in.
+    async fn sent(&mut self, push: bool, wait_ms: u32) -> Result<Option<Sent>> {
         self.heard();
-        Ok(self.syncer.transport.exchange(Exchange { access_token: tokens.access, body }).await)
+        let ahead = match self.ahead.take() {
+            Some(ahead) if push => ahead.if_next(&self.syncer.line.store).await?,
+            _ => None,
+        };
+        let sent = match ahead {
+            Some(sent) => Some(sent),
+            None => {
+                let (budget_bytes, prepared) = (self.syncer.pace.budget_bytes(), self.prepared.take());
+                self.syncer.line.send(Request { push, wait_ms, budget_bytes, prepared }).await?
+            }
+        };
+        if let Some(sent) = &sent {
+            self.report.requests += 1;
+            self.report.bytes_sent += sent.body_bytes;
+        }
+        Ok(sent)
     }
 
-    /// Builds a request, and begins with the pushes of the one after it: the server works on these meanwhile.
-    async fn body(&mut self, push: bool, wait_ms: u32) -> Result<Vec<u8>> {
-        let ready = match self.prepared.take() {
-            Some(task) => task.await.ok().and_then(Result::ok).flatten(),
-            None => None,
-        };
-        let app = self.syncer.app.clone();
-        let budget_bytes = self.syncer.pace.budget_bytes();
-        let (body, pushed) = on_thread(&self.syncer.store, move |store| {
-            let mut body = Vec::new();
-            Message::Hello(store.hello(&app, wait_ms)?).write(&mut body);
-            let pushed = if push { Some(store.push_bytes(ready, budget_bytes)?) } else { None };
-            body.extend(pushed.iter().flat_map(|pushed| &pushed.frames));
-            store.checks()?.iter().for_each(|check| check.write(&mut body));
-            Ok((body, pushed))
-        })
-        .await?;
-        if let Some(pushed) = pushed {
-            let store = Arc::clone(&self.syncer.store);
-            self.prepared = Some(tokio::task::spawn_blocking(move || store.push_bytes_after(&pushed, budget_bytes)));
+    /// Takes the answer to a request, while the request that follows goes out. Returns how it ended.
+    async fn answered(&mut self, sent: Sent, worker: &Worker) -> Result<Option<Event>> {
+        match sent.answer {
+            Ok(response) => {
+                let budget_bytes = self.syncer.pace.budget_bytes();
+                self.ahead = sent.next.map(|prepared| self.syncer.line.send_ahead(prepared, budget_bytes));
+                self.receive(response, worker).await
+            }
+            Err(failure) => {
+                self.prepared = sent.next;
+                Ok(Some(Event::Failed(failure)))
+            }
         }
-        Ok(body)
     }
 
     /// Takes a response apart. Returns how it ended, `None` when the machine has given it up before.

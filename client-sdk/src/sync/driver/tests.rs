@@ -26,6 +26,8 @@ use crate::store::{AcceptAll, Account, Query, StoreOptions, Tokens};
 use crate::sync::transport::{Exchange, Response};
 use crate::world::FixedWorld;
 
+mod ahead;
+
 const KIND: EntityKind = EntityKind::Finding;
 const EPOCH: Uuid = Uuid::from_u128(5);
 const SCOPE: Uuid = Uuid::from_u128(9);
@@ -37,6 +39,8 @@ enum Reply {
     Sends(Answerer, usize),
     /// The start of the frames, and then nothing.
     Hangs(Answerer),
+    /// The frames, and their end when so many requests have come.
+    EndsAfter(Answerer, usize),
 }
 
 /// Answers a request, given the last change that the server has.
@@ -49,7 +53,7 @@ type Last = (u64, ChainHash);
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
-    requests: Mutex<Vec<(Hello, Vec<Push>)>>,
+    requests: Arc<Mutex<Vec<(Hello, Vec<Push>)>>>,
     refreshes: Mutex<VecDeque<bool>>,
     last: Mutex<Last>,
 }
@@ -75,6 +79,12 @@ impl Transport for Script {
             Some(Reply::Sends(answer, chunk)) => Ok(chunks(&answer(&hello, &pushes, last), chunk).boxed()),
             Some(Reply::Hangs(answer)) => {
                 Ok(chunks(&answer(&hello, &pushes, last), 1_000).chain(stream::pending()).boxed())
+            }
+            Some(Reply::EndsAfter(answer, count)) => {
+                let requests = Arc::clone(&self.requests);
+                let end = async move { until(|| requests.lock().len() >= count).await };
+                let end = stream::once(end).filter_map(|()| std::future::ready(None));
+                Ok(chunks(&answer(&hello, &pushes, last), 1_000).chain(end).boxed())
             }
         };
         self.requests.lock().push((hello, pushes));
@@ -133,13 +143,7 @@ fn welcome(body: &mut Vec<u8>, (last_no, last_hash): Last) {
 fn serve(hello: &Hello, pushes: &[Push], last: Last) -> Vec<u8> {
     let mut body = Vec::new();
     welcome(&mut body, last);
-    for push in pushes {
-        let upto_no = push.first_no + push.mutations.len() as u64 - 1;
-        let upto_hash = upto_hash(push);
-        let commits = vec![Commit { first_no: push.first_no, last_no: upto_no, seq: 7, verbatim: true }];
-        let result = PushResult { upto_no, upto_hash, demand: None, commits, results: Vec::new() };
-        Message::PushResult(result).write(&mut body);
-    }
+    pushes.iter().for_each(|push| result_of(push).write(&mut body));
     if hello.scope_count == 0 {
         Message::Scopes(Scopes { scopes: vec![SCOPE] }).write(&mut body);
     }
@@ -156,6 +160,12 @@ fn serve(hello: &Hello, pushes: &[Push], last: Last) -> Vec<u8> {
     Message::Checkpoint(Checkpoint { cursor, behind: Vec::new(), rows_sent: 300, rows_expected: 300 }).write(&mut body);
     Message::End(End::default()).write(&mut body);
     body
+}
+
+fn result_of(push: &Push) -> Message {
+    let upto_no = push.first_no + push.mutations.len() as u64 - 1;
+    let commits = vec![Commit { first_no: push.first_no, last_no: upto_no, seq: 7, verbatim: true }];
+    Message::PushResult(PushResult { upto_no, upto_hash: upto_hash(push), demand: None, commits, results: Vec::new() })
 }
 
 fn row(page: u64, n: u64) -> VersionedRow {
