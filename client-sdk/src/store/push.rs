@@ -69,11 +69,15 @@ impl Store {
         Ok((made.upto > made.after).then_some(made))
     }
 
+    /// Returns whether what was made may be sent after a request that is not answered yet.
+    pub fn goes_on(&self, made: &PushBytes) -> bool {
+        let inner = self.lock();
+        made.incarnation == inner.outbox.incarnation && inner.outbox.seek.is_none()
+    }
+
     /// Returns whether more waits after what was made, and is certain to be sent next.
     pub fn has_more(&self, made: &PushBytes) -> bool {
-        let inner = self.lock();
-        let is_sent = made.upto > made.after && inner.outbox.seek.is_none();
-        is_sent && made.incarnation == inner.outbox.incarnation && made.upto < inner.outbox.last
+        made.upto > made.after && self.goes_on(made) && made.upto < self.lock().outbox.last
     }
 
     /// Returns whether a request that began at a place would begin there now.

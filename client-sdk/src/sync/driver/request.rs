@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) budget_bytes: usize,
     /// The changes, when they were prepared before.
     pub(super) prepared: Option<Prepared>,
+    /// Whether the request before it is not answered yet.
+    pub(super) is_ahead: bool,
 }
 
 /// The pushes of a request in the making.
@@ -59,12 +61,12 @@ pub(super) struct Ahead {
 }
 
 impl Line {
-    /// Sends a request, `None` when nobody is signed in. Begins with the pushes of the one after it: the server works on
+    /// Sends a request; `None` when nobody is signed in, or what was prepared for a request ahead holds no longer. Begins with the pushes of the one after it: the server works on
     /// these meanwhile.
     pub(super) async fn send(&self, request: Request) -> Result<Option<Sent>> {
         let Some(access_token) = self.access_token().await? else { return Ok(None) };
         let budget_bytes = request.budget_bytes;
-        let made = self.make(request).await?;
+        let Some(made) = self.make(request).await? else { return Ok(None) };
         let next = made.followed.map(|pushed| self.prepare(pushed, budget_bytes));
         let (body_bytes, started_ms) = (made.bytes.len() as u64, self.store.world().uptime_ms());
         let answer = self.transport.exchange(Exchange { access_token, body: made.bytes }).await;
@@ -75,7 +77,7 @@ impl Line {
     /// two requests at once: the first one is there.
     pub(super) fn send_ahead(self: &Arc<Self>, prepared: Prepared, budget_bytes: usize) -> Ahead {
         let line = Arc::clone(self);
-        let request = Request { push: true, wait_ms: 0, budget_bytes, prepared: Some(prepared) };
+        let request = Request { push: true, wait_ms: 0, budget_bytes, prepared: Some(prepared), is_ahead: true };
         let sending = tokio::spawn(async move { line.send(request).await });
         Ahead { given_up: sending.abort_handle(), sending }
     }
@@ -84,23 +86,29 @@ impl Line {
         Ok(on_thread(&self.store, Store::tokens).await?.map(|tokens| tokens.access))
     }
 
-    async fn make(&self, request: Request) -> Result<Made> {
-        let Request { push, wait_ms, budget_bytes, prepared } = request;
-        let ready = match prepared {
+    async fn make(&self, request: Request) -> Result<Option<Made>> {
+        let ready = match request.prepared {
             Some(Prepared(task)) => task.await.ok().and_then(Result::ok).flatten(),
             None => None,
         };
-        let app = self.app.clone();
+        let (app, wait_ms, budget_bytes) = (self.app.clone(), request.wait_ms, request.budget_bytes);
         on_thread(&self.store, move |store| {
-            let (mut hello, mut bytes) = (store.hello(&app, wait_ms)?, Vec::new());
-            let mut pushed = if push { Some(store.push_bytes(ready, budget_bytes)?) } else { None };
+            let mut hello = store.hello(&app, wait_ms)?;
+            let mut pushed = match (request.push, request.is_ahead) {
+                (true, true) => match ready.filter(|ready| store.goes_on(ready)) {
+                    Some(ready) => Some(ready),
+                    None => return Ok(None),
+                },
+                (true, false) => Some(store.push_bytes(ready, budget_bytes)?),
+                (false, _) => None,
+            };
             let (place, checks) = (pushed.as_ref().map(|pushed| pushed.place(hello.cursor)), store.checks()?);
             hello.more = checks.is_empty() && pushed.as_ref().is_some_and(|pushed| store.has_more(pushed));
-            let followed_at_once = hello.more;
+            let (has_more, mut bytes) = (hello.more, Vec::new());
             Message::Hello(hello).write(&mut bytes);
             bytes.append(&mut pushed.as_mut().map(|pushed| std::mem::take(&mut pushed.frames)).unwrap_or_default());
             checks.iter().for_each(|check| check.write(&mut bytes));
-            Ok(Made { bytes, place, followed: pushed.filter(|_| followed_at_once) })
+            Ok(Some(Made { bytes, place, followed: pushed.filter(|_| has_more) }))
         })
         .await
     }

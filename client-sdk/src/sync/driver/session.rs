@@ -152,7 +152,7 @@ impl<'s> Session<'s> {
             Some(sent) => Some(sent),
             None => {
                 let (budget_bytes, prepared) = (self.syncer.pace.budget_bytes(), self.prepared.take());
-                self.syncer.line.send(Request { push, wait_ms, budget_bytes, prepared }).await?
+                self.syncer.line.send(Request { push, wait_ms, budget_bytes, prepared, ..Request::default() }).await?
             }
         };
         if let Some(sent) = &sent {

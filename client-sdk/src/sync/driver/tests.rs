@@ -39,8 +39,8 @@ enum Reply {
     Sends(Answerer, usize),
     /// The start of the frames, and then nothing.
     Hangs(Answerer),
-    /// The frames, and their end when so many requests have come.
-    EndsAfter(Answerer, usize),
+    /// The frames, when so many requests have come.
+    After(Answerer, usize),
 }
 
 /// Answers a request, given the last change that the server has.
@@ -80,11 +80,11 @@ impl Transport for Script {
             Some(Reply::Hangs(answer)) => {
                 Ok(chunks(&answer(&hello, &pushes, last), 1_000).chain(stream::pending()).boxed())
             }
-            Some(Reply::EndsAfter(answer, count)) => {
+            Some(Reply::After(answer, count)) => {
                 let requests = Arc::clone(&self.requests);
-                let end = async move { until(|| requests.lock().len() >= count).await };
-                let end = stream::once(end).filter_map(|()| std::future::ready(None));
-                Ok(chunks(&answer(&hello, &pushes, last), 1_000).chain(end).boxed())
+                let come = async move { until(|| requests.lock().len() >= count).await };
+                let frames = chunks(&answer(&hello, &pushes, last), 1_000);
+                Ok(stream::once(come).filter_map(|()| std::future::ready(None)).chain(frames).boxed())
             }
         };
         self.requests.lock().push((hello, pushes));

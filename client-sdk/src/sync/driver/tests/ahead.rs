@@ -54,16 +54,18 @@ async fn sync(store: &Arc<Store>, script: &Arc<Script>) -> SyncReport {
 }
 
 #[tokio::test]
-async fn the_next_request_goes_out_before_the_answer_ends() {
+async fn the_next_request_goes_out_while_the_server_works() {
     let folder = tempfile::tempdir().unwrap();
     let store = full_store(folder.path()).await;
-    // The first answer ends only when the second request is there.
-    let script = Script::of(vec![Reply::EndsAfter(serve_pushes, 2), Reply::Sends(serve_pushes, 1_000)]);
+    // The first answer comes only when the second request is there.
+    let script = Script::of(vec![Reply::After(serve_pushes, 2), Reply::Sends(serve_pushes, 1_000)]);
     let report = sync(&store, &script).await;
     assert!(report.complete);
     assert_eq!((report.pushed, report.requests), (MANY as u64, 2));
     let sent = script.requests.lock().iter().map(|(hello, _)| hello.more).collect::<Vec<_>>();
     assert_eq!(sent, [true, false], "the device says whether more follows");
+    let firsts = script.requests.lock().iter().map(|(_, pushes)| pushes[0].first_no).collect::<Vec<_>>();
+    assert_eq!(firsts, [1, 1_001], "the second request goes on after the first");
 }
 
 #[tokio::test]
@@ -72,7 +74,7 @@ async fn a_request_that_went_out_too_early_is_made_anew() {
     let store = full_store(folder.path()).await;
     // The second request goes on from numbers that the server has given to something else.
     let served = || Reply::Sends(serve_pushes, 1_000);
-    let replies = vec![Reply::EndsAfter(foreign, 2), Reply::Sends(foreign, 1_000), served(), served(), served()];
+    let replies = vec![Reply::After(foreign, 2), Reply::Sends(foreign, 1_000), served(), served(), served()];
     let script = Script::of(replies);
     let report = sync(&store, &script).await;
     assert!(report.complete);
@@ -89,7 +91,7 @@ async fn a_refused_early_request_is_sent_again_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let store = full_store(folder.path()).await;
     let busy = Failure::Busy { after_ms: 5_000 };
-    let replies = vec![Reply::EndsAfter(serve_pushes, 2), Reply::Fails(busy), Reply::Sends(serve_pushes, 1_000)];
+    let replies = vec![Reply::After(serve_pushes, 2), Reply::Fails(busy), Reply::Sends(serve_pushes, 1_000)];
     let script = Script::of(replies);
     let report = sync(&store, &script).await;
     assert!(report.complete);
