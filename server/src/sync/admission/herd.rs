@@ -170,21 +170,23 @@ fn devices_that_never_come_back_are_forgotten() {
 }
 
 #[test]
-fn one_device_is_worked_on_once_at_a_time_and_its_other_request_waits() {
+fn one_device_is_worked_on_once_at_a_time_and_its_other_requests_wait() {
     let mut rules = Rules::new(LIMITS);
     let visitor = |n: u128| Visitor { programme: Uuid::from_u128(1), device: Uuid::from_u128(n) };
     let enter = |rules: &mut Rules, n| match rules.arrive(visitor(n), 0) {
         Arrival::Enter(visit) => visit,
         other => panic!("{other:?}"),
     };
-    let (first, second) = (enter(&mut rules, 1), enter(&mut rules, 1));
+    let (first, second, third) = (enter(&mut rules, 1), enter(&mut rules, 1), enter(&mut rules, 1));
     assert_eq!(rules.arrive(visitor(1), 0), Arrival::Twice);
     let other = enter(&mut rules, 2);
-    [first, second, other].into_iter().for_each(|visit| rules.wait(visit));
+    [first, second, third, other].into_iter().for_each(|visit| rules.wait(visit));
     assert_eq!((rules.next(), rules.next(), rules.next()), (Some(first), Some(other), None));
     rules.end(first, 1.0);
     assert_eq!(rules.next(), Some(second));
     rules.end(second, 1.0);
+    assert_eq!(rules.next(), Some(third));
+    rules.end(third, 1.0);
     rules.end(other, 1.0);
     assert_eq!(rules.inside(), 0);
 }

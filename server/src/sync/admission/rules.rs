@@ -20,8 +20,9 @@ const EARLY: f64 = 0.9;
 const SOONEST_MS: f64 = 300.0;
 /// Nobody is sent away for longer.
 const LONGEST_MS: f64 = 900_000.0;
-/// Requests of one device in the queue: the one that its network lost, and the one that follows.
-const OF_ONE_DEVICE: u32 = 2;
+/// Requests of one device in the queue: one that its network lost, the one that follows, and the one that goes out
+/// before that is answered.
+const OF_ONE_DEVICE: u32 = 3;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
