@@ -49,11 +49,14 @@ type Answerer = fn(&Hello, &[Push], Last) -> Vec<u8>;
 /// The number of the last change that the server has, and the chain at it.
 type Last = (u64, ChainHash);
 
+/// What a request held.
+type Asked = (Hello, Vec<Push>);
+
 /// A server that follows a script.
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
-    requests: Arc<Mutex<Vec<(Hello, Vec<Push>)>>>,
+    requests: Arc<Mutex<Vec<Asked>>>,
     refreshes: Mutex<VecDeque<bool>>,
     last: Mutex<Last>,
 }
