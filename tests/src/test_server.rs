@@ -10,6 +10,9 @@ use server::world::{SharedWorld, SystemWorld};
 
 use crate::TestDb;
 
+/// How long a request waits for a connection of the database.
+const PATIENCE_MS: u64 = 10_000;
+
 /// A server on a database of its own. It stops with the value.
 pub struct TestServer {
     /// What its handlers share.
@@ -32,7 +35,11 @@ impl TestServer {
     }
 
     /// Starts a server on a database that is there.
-    pub fn on(db: Arc<TestDb>, config: Config, world: SharedWorld) -> Self {
+    ///
+    /// It waits longer for a connection than the settings say: tests share the processors with whatever else the machine
+    /// does, and what they look at is not how soon a busy server sends people away.
+    pub fn on(db: Arc<TestDb>, mut config: Config, world: SharedWorld) -> Self {
+        config.database.acquire_timeout_ms = config.database.acquire_timeout_ms.max(PATIENCE_MS);
         let app = App::new(config, world, &db.url).expect("the settings are valid");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");

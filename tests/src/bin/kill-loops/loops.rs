@@ -3,6 +3,7 @@
 //! Each kill hits whatever the devices have under way. They send again what was not confirmed, with what is new; in
 //! the end every change must be there once.
 
+use std::iter::Sum;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use server::world::SystemWorld;
 use tests::programme::{self, ANA, ENTERPRISES};
 use tests::{Device, ServerProcess, TestDb, data_folder, sample, state};
 
+/// Servers that are killed at the same time: most of a loop is waiting.
+const LOOPS: u64 = 4;
 /// Devices that push at the same time.
 const DEVICES: usize = 8;
 /// The most changes that a device records between two kills.
@@ -40,6 +43,18 @@ pub(crate) struct Tally {
     pub(crate) duplicates: u64,
     /// Changes that are not there.
     pub(crate) lost: u64,
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), |sum, one| Self {
+            kills: sum.kills + one.kills,
+            hit: sum.hit + one.hit,
+            changes: sum.changes + one.changes,
+            duplicates: sum.duplicates + one.duplicates,
+            lost: sum.lost + one.lost,
+        })
+    }
 }
 
 /// Devices with one visit each, and what they have recorded.
@@ -121,8 +136,22 @@ async fn sync_when_possible(device: &mut Device) {
     }
 }
 
+/// Kills servers again and again, each beside the others with a database and devices of its own.
+pub(crate) fn kill_servers(kills: u64, seed: u64) -> Tally {
+    let kill = |at| runtime().block_on(kill_server(kills / LOOPS + u64::from(at < kills % LOOPS), seed * LOOPS + at));
+    std::thread::scope(|threads| {
+        let loops: Vec<_> = (0..LOOPS).map(|at| threads.spawn(move || kill(at))).collect();
+        loops.into_iter().map(|thread| thread.join().expect("a loop ends")).sum()
+    })
+}
+
+/// Returns a runtime with as many threads as there are processors.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made")
+}
+
 /// Kills the server's process again and again.
-pub(crate) async fn kill_server(kills: u64, seed: u64) -> Tally {
+async fn kill_server(kills: u64, seed: u64) -> Tally {
     let db = TestDb::new().await;
     let app = App::new(Config::default(), Arc::new(SystemWorld), &db.url).expect("the settings are valid");
     programme::load(&app).await;

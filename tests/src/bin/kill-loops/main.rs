@@ -5,7 +5,7 @@ mod loops;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use loops::{KillablePostgres, Tally, kill_backends, kill_server};
+use loops::{KillablePostgres, Tally, kill_backends, kill_servers, runtime};
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,13 +32,10 @@ struct Options {
 fn main() -> ExitCode {
     let Options { kills, seed, target } = Options::parse();
     let postgres = matches!(target, Target::Postgres).then(KillablePostgres::start);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
-    let tally = runtime.block_on(async {
-        match &postgres {
-            Some(postgres) => kill_backends(postgres, kills, seed).await,
-            None => kill_server(kills, seed).await,
-        }
-    });
+    let tally = match &postgres {
+        Some(postgres) => runtime().block_on(kill_backends(postgres, kills, seed)),
+        None => kill_servers(kills, seed),
+    };
     let Tally { hit, changes, duplicates, lost, .. } = tally;
     println!("{hit} pushes were hit, {changes} changes sent");
     println!("{kills} kills, {duplicates} duplicates, {lost} lost");
