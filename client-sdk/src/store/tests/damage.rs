@@ -72,6 +72,8 @@ fn a_damaged_tree_costs_nothing_that_is_on_other_pages() {
     assert!(whole >= 4, "{whole} of {pages} pages could be missed");
 }
 
+/// Only the cipher proves a page, and the key with it.
+#[cfg(feature = "cipher")]
 #[test]
 fn one_bit_costs_the_change_that_it_is_in_and_no_other_of_its_page() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,6 +225,8 @@ fn a_damaged_key_file_leaves_everything_as_it_is_until_the_key_is_back() {
     assert_eq!(shown(&open().unwrap(), 1).unwrap().0, "mine");
 }
 
+/// Only the cipher proves a page, and the key with it.
+#[cfg(feature = "cipher")]
 #[test]
 fn a_damaged_fingerprint_of_the_right_key_locks_nobody_out() {
     let folder = tempfile::tempdir().unwrap();
