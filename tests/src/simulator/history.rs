@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use client_sdk::sync::machine::Event;
+use sync_protocol::entity::EntityKind;
 use sync_protocol::time::Timestamp;
 use tempfile::TempDir;
 
@@ -18,11 +19,11 @@ use super::backend::{Backend, Backup};
 use super::bug::Bug;
 use super::check::{self, Violation};
 use super::clock::{Clock, START, SimWorld};
-use super::deed::Deeds;
+use super::deed::{Deed, Deeds, Place};
 use super::dice::Dice;
 use super::disk;
 use super::foreign::Foreign;
-use super::network::Network;
+use super::network::{LATENCY_MS, Network};
 use super::office;
 use super::phone::{Phone, Stop, Want};
 use super::plan::{Plan, Step};
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// What the server holds in the end, without what clocks say: equal for equal histories.
     pub state: Vec<String>,
+    /// Whether a permission changed where only a right clock tells what was done before.
+    pub is_close_call: bool,
 }
 
 /// A history under way.
@@ -203,9 +206,29 @@ impl<'p> History<'p> {
             self.say(format_args!("VIOLATION {violation}"));
         }
         let trace_hash = self.trace.hash();
+        let is_close_call = self.is_close_call();
         let mut tally = self.tally;
         tally.add(&self.network.tally, true);
-        Outcome { violations: self.violations, trace_hash, trace: self.trace.into_lines(), tally, state }
+        tally.count_if(is_close_call, Met::CloseCall);
+        Outcome { violations: self.violations, trace_hash, trace: self.trace.into_lines(), tally, state, is_close_call }
+    }
+
+    /// Whether a permission changed where only a right clock tells what was done before.
+    ///
+    /// A clock that is wrong by always the same is corrected by the instant at which a request arrives, which is later
+    /// than the one at which it was sent: by as much, the work seems younger than it is. One that is set between the
+    /// recording and the sending may say something that is false and yet possible: the uptime does not contradict it,
+    /// for the device may have been started anew since.
+    fn is_close_call(&self) -> bool {
+        let changes =
+            || self.deeds.iter().filter(|(_, deed)| deed.kind == EntityKind::ScopeGrant).map(|(_, deed)| deed);
+        let most_ms = LATENCY_MS + self.plan.knobs.reorder_ms;
+        let is_close = |work: &Deed, change: &Deed| (0..=most_ms).contains(&(change.at.0 - work.at.0));
+        self.deeds.iter().any(|(_, work)| {
+            let Place::Phone(phone) = work.place else { return false };
+            let may_be_false = self.plan.sets_clock(phone);
+            changes().any(|change| work.programme == change.programme && (may_be_false || is_close(work, change)))
+        })
     }
 
     pub(super) fn now(&self) -> Timestamp {

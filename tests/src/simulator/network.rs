@@ -16,7 +16,7 @@ const SECOND_MS: i64 = 1_000;
 const TIMEOUT_MS: i64 = 60 * SECOND_MS;
 
 /// What a message takes at most where nothing is wrong.
-const LATENCY_MS: i64 = 2 * SECOND_MS;
+pub const LATENCY_MS: i64 = 2 * SECOND_MS;
 /// A copy of a request is late after this.
 const LATE_MS: i64 = 600 * SECOND_MS;
 

@@ -126,6 +126,12 @@ impl Plan {
         Self { seed, cast, knobs, steps }
     }
 
+    /// Returns whether someone sets the clock of a phone while it is in use.
+    pub fn sets_clock(&self, of: usize) -> bool {
+        let sets = |planned: &Planned| matches!(planned.step, Step::SetClock { phone, .. } if phone == of);
+        self.steps.iter().any(|planned| planned.at_ms > 0 && sets(planned))
+    }
+
     /// Returns when the last step is taken.
     pub fn end_ms(&self) -> i64 {
         self.steps.last().map_or(0, |planned| planned.at_ms)

@@ -49,6 +49,9 @@ fn play_one(seed: u64, bug: Option<Bug>) -> Outcome {
 fn play_pair(seed: u64, bug: Option<Bug>) -> Outcome {
     let mut wrong = play_one(seed, bug);
     let right = play_seed(seed, Options { bug, has_right_clocks: true, ..Options::default() });
+    if wrong.is_close_call || right.is_close_call {
+        return wrong;
+    }
     let differs = wrong.state.iter().zip(&right.state).find(|(a, b)| a != b);
     if wrong.violations.is_empty() && right.violations.is_empty() && wrong.state != right.state {
         let what = match differs {

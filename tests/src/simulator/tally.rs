@@ -107,11 +107,13 @@ pub enum Met {
     MergeDecided,
     /// The server forgot deletions.
     Pruned,
+    /// A permission changed where only a right clock tells what was done before: pairs are not compared.
+    CloseCall,
 }
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -159,6 +161,7 @@ impl Met {
         Self::PhoneCloned,
         Self::MergeDecided,
         Self::Pruned,
+        Self::CloseCall,
     ];
 
     const fn is_off(self) -> bool {
