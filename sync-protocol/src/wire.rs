@@ -77,6 +77,10 @@ pub struct Hello {
     /// rows for that one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub more: bool,
+    /// Earlier incarnations of this outbox, each with the last number that this outbox has of it: what they changed up
+    /// to there is known here. Left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<(Uuid, u64)>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -151,6 +155,10 @@ pub struct Welcome {
     /// difference of its digests is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<u64>,
+    /// With [`History::Other`]: the last number that the server has of each earlier incarnation of the hello. What it
+    /// lacks is sent again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<(Uuid, u64)>,
 }
 
 /// Whether a cursor belongs to the server's history.

@@ -117,7 +117,7 @@ steps! {
     existing(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;
     children(programme: Uuid, kind: EntityKind, field: &'static str, parents: &[Uuid]) -> Vec<Row>;
     lock_scopes(programme: Uuid, scopes: &[Uuid]) -> ();
-    changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)]) -> Vec<FieldChange>;
+    changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)], earlier: &[(Uuid, u64)]) -> Vec<FieldChange>;
     forks(programme: Uuid) -> Vec<Fork>;
     graves(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Grave>;
     refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;

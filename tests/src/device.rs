@@ -176,6 +176,7 @@ impl Device {
             verify_kinds: self.verify_kinds,
             uptime_ms: self.uptime_ms,
             more: false,
+            earlier: Vec::new(),
         }
     }
 

@@ -221,6 +221,7 @@ fn device(n: usize, token: String, cursor: Cursor, edits: usize) -> HerdDevice {
         verify_kinds: 0,
         uptime_ms: None,
         more: false,
+        earlier: Vec::new(),
     };
     let visit = sync_protocol::entity::Visit { id: visit_id(n), ..sample::visit(enterprise(n).id, user(n)) };
     let mutations = (1..=edits as u64).map(|no| edit(no, user(n), &visit)).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sync_protocol::id::VisitId;
 use tests::phone::assert_equal;
 use tests::programme::{self, ANA, PROGRAMME};
 use tests::site::{Site, find, phone_of, start_visit};
@@ -50,6 +51,56 @@ async fn copies_with_pending_work_send_it_once_whoever_comes_first() {
         assert_eq!(state::number(&server.app.office, sent).await, 4, "the common work was sent once");
         assert_eq!(state::number(&server.app.office, "SELECT count(*) FROM conflict").await, 0);
     }
+}
+
+/// What a phone shows of a field, and what stands in conflict with it.
+fn shown(phone: &Phone, visit: VisitId) -> (Option<String>, Vec<String>) {
+    let conflicts = phone.conflicts(10).unwrap().into_iter();
+    let other = conflicts.map(|item| item.other.value.unwrap_or_default());
+    (phone.visits().get(visit).unwrap().unwrap().data.gps_exception_reason, other.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_copies_change_in_one_field_is_a_conflict_that_both_see() {
+    for copy_comes_first in [false, true] {
+        // What both had before the copy was made waits, too, and is nobody's concurrent edit.
+        for is_waiting in [false, true] {
+            let (server, mut phone) = started().await;
+            let visit = start_visit(&phone, 0);
+            if !is_waiting {
+                phone.sync().await;
+            }
+            let copy = phone.copy();
+            find(&phone, visit, "altceva");
+            phone.visits().set_gps_exception(visit, "pe telefon").unwrap();
+            copy.visits().set_gps_exception(visit, "pe copie").unwrap();
+            let (first, second) = if copy_comes_first { (&copy, &phone) } else { (&phone, &copy) };
+            first.sync().await;
+            second.sync().await;
+            settle(&server, [&phone, &copy]).await;
+            let (kept, other) = shown(&phone, visit);
+            assert_eq!(shown(&copy, visit), (kept.clone(), other.clone()));
+            let said = BTreeSet::from([kept.unwrap(), other.join(", ")]);
+            let expected = ["pe telefon", "pe copie"].map(str::to_owned);
+            assert_eq!(said, BTreeSet::from(expected), "copy first: {copy_comes_first}, waiting: {is_waiting}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_copies_had_before_is_followed_without_a_conflict() {
+    let (server, mut phone) = started().await;
+    let visit = start_visit(&phone, 0);
+    phone.sync().await;
+    phone.visits().set_gps_exception(visit, "înainte de copie").unwrap();
+    let copy = phone.copy();
+    copy.visits().set_gps_exception(visit, "pe copie").unwrap();
+    // One commit holds what both had and what only the phone knows.
+    find(&phone, visit, "numai pe telefon");
+    phone.sync().await;
+    copy.sync().await;
+    settle(&server, [&phone, &copy]).await;
+    assert_eq!(shown(&phone, visit), (Some("pe copie".to_owned()), vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,4 +161,35 @@ async fn a_copy_that_takes_the_lost_numbers_of_a_restored_server_is_noticed_and_
         assert_eq!(of_phones, 2 + lost + of_copy + waiting, "each once");
         assert!(phone.status().unwrap().sync.copied_at.is_some(), "the person is told");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_brings_back_what_a_restored_server_lost_of_before_it_was_a_copy() {
+    let site = Site::new().await;
+    let mut phone = phone_of(&site.server, ANA).await;
+    let visit = start_visit(&phone, 0);
+    phone.sync().await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    phone.move_to(site.server.address);
+    find(&phone, visit, "a: confirmată, apoi copiată");
+    phone.visits().set_gps_exception(visit, "confirmată, apoi copiată").unwrap();
+    phone.sync().await;
+    let mut copy = phone.copy();
+    find(&phone, visit, "b: de pe telefon");
+    phone.sync().await;
+    find(&copy, visit, "c: de pe copie");
+    copy.sync().await;
+    assert!(copy.status().unwrap().sync.copied_at.is_some(), "it has an incarnation of its own");
+    site.note().await;
+    let (site, found) = site.restore(backup).await;
+    assert_eq!(found.len(), 1);
+    [&mut phone, &mut copy].into_iter().for_each(|phone| phone.move_to(site.server.address));
+    copy.sync().await;
+    let new = |texts: Vec<String>| texts.into_iter().filter(|text| !text.starts_with("veche")).collect::<Vec<_>>();
+    let of_copy = ["a: confirmată, apoi copiată", "c: de pe copie"];
+    assert_eq!(new(findings(&site.server).await), of_copy, "also when the other phone never comes back");
+    settle(&site.server, [&phone, &copy]).await;
+    assert_eq!(new(findings(&site.server).await), [of_copy[0], "b: de pe telefon", of_copy[1]]);
+    assert_eq!(shown(&copy, visit), (Some("confirmată, apoi copiată".to_owned()), vec![]));
 }

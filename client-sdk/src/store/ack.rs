@@ -185,6 +185,7 @@ impl Inner {
         let has_bases = self.cache.has_bases()?;
         for head in heads {
             if let [layer] = self.overlay.layers(head.key)
+                && !self.is_parting()
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
                 && self.is_known(head.key, layer)?
@@ -200,6 +201,12 @@ impl Inner {
             }
         }
         mixed.iter().try_for_each(|(key, heads)| self.confirm_row(*key, heads))
+    }
+
+    /// Returns whether the answers are those that a copy of this phone got: its commits may hold more than both have
+    /// in common, so that they tell no version of a row.
+    fn is_parting(&self) -> bool {
+        self.outbox.seek.is_some()
     }
 
     /// Returns whether the cache has taken this answer before: a loss of power undid it in the outbox only. The cache
@@ -221,7 +228,8 @@ impl Inner {
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
-        let (mut version, mut confirmed) = (Version::of(base), false);
+        let mut version = Version { is_known: !self.is_parting(), ..Version::of(base) };
+        let mut confirmed = false;
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
             let is_news = head.seq > known.max(0) as u64 && !self.is_repeat(head);

@@ -128,6 +128,18 @@ impl Outbox {
         Ok(offset.doing("read the outbox")?.map(|offset| offset as u64 + number))
     }
 
+    /// Returns the earlier incarnations, the oldest first, each with the last of its numbers that is of this outbox: a
+    /// copy may have gone on from there.
+    pub(super) fn earlier(&self) -> Result<Vec<(Uuid, u64)>> {
+        const SQL: &str = "SELECT id, number_offset FROM earlier_incarnation ORDER BY number_offset";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
+        let known = statement.query_map([], |row| Ok((value::uuid_of(row.get_ref(0)?)?, row.get::<_, i64>(1)? as u64)));
+        let known: Vec<(Uuid, u64)> = known.and_then(Iterator::collect).doing("read the outbox")?;
+        let ends = known.iter().skip(1).map(|(_, offset)| *offset).chain([self.offset]);
+        let earlier = known.iter().zip(ends).map(|((id, offset), end)| (*id, end.saturating_sub(*offset)));
+        Ok(earlier.filter(|(_, upto_no)| *upto_no > 0).collect())
+    }
+
     /// Appends a change inside the transaction that is open.
     pub(super) fn append(&mut self, mutation: &Mutation) -> Result<u64> {
         const SQL: &str = "INSERT INTO change (position, kind, row_id, group_no, captured_ms, prev_hash, hash, payload)

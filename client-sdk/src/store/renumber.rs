@@ -30,6 +30,22 @@ impl Store {
         Ok(())
     }
 
+    /// Makes everything pending again that a restored server lacks of earlier incarnations, and what came after it. A
+    /// copy of this phone may go on under their numbers, so that it goes under a new one.
+    pub fn meet_earlier(&self, known: &[(Uuid, u64)]) -> Result<()> {
+        let incarnation = self.world().new_id();
+        self.drain(|inner| {
+            let Some(from) = inner.outbox.first_lacking(known)? else { return Ok(()) };
+            inner.send_again(from, |outbox| {
+                outbox.pend_from(from)?;
+                outbox.incarnation = incarnation;
+                outbox.renumber_pending()
+            })
+        })?;
+        self.notify_recorded();
+        Ok(())
+    }
+
     /// The server has something else under our numbers: takes a new incarnation, and numbers everything again that
     /// the server does not have. Where that begins is asked first, if it is not known: then this only prepares it.
     pub fn new_incarnation(&self) -> Result<()> {
@@ -94,6 +110,17 @@ impl Outbox {
         self.stretches = Stretches::load(&self.conn)?;
         self.acked = first - 1;
         answers::set_acked(&self.conn, self.acked)
+    }
+
+    /// Returns the position of the first change of an earlier incarnation that is not among what the server knows.
+    fn first_lacking(&self, known: &[(Uuid, u64)]) -> Result<Option<u64>> {
+        for (incarnation, upto_no) in self.earlier()? {
+            let last_no = known.iter().find(|(id, _)| *id == incarnation).map_or(upto_no, |(_, last_no)| *last_no);
+            if last_no < upto_no {
+                return self.position(incarnation, last_no + 1);
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn first_kept(&self) -> Result<Option<u64>> {

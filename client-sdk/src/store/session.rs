@@ -84,6 +84,7 @@ impl Store {
                 verify_kinds: if inner.is_verification_due()? { KINDS } else { 0 },
                 uptime_ms: (outbox.pending > 0).then_some(uptime_ms),
                 more: false,
+                earlier: inner.outbox.earlier()?,
             })
         })
     }

@@ -500,6 +500,30 @@ fn a_new_incarnation_numbers_pending_changes_from_one() {
 }
 
 #[test]
+fn the_answer_that_a_copy_got_tells_no_version_of_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(4, finding(1, 9, "a"))], Some(4))).unwrap();
+    patch(&store, 1, "text", "before the copy");
+    patch(&store, 1, "text", "here");
+    // The commit holds what the copy did after that, too.
+    let push = store.pushes().unwrap().remove(0);
+    let (upto_no, upto_hash) = (1, push.prev_hash.then(&push.mutations[0]));
+    let commits = vec![Commit { first_no: 1, last_no: 1, seq: 7, verbatim: true }];
+    let demand = Some(Demand::NewIncarnation);
+    store.apply_result(&PushResult { upto_no, upto_hash, demand, commits, results: Vec::new() }).unwrap();
+    store.new_incarnation().unwrap();
+    patch(&store, 1, "rule_ref", "I19");
+    let bases: Vec<_> = store.pending(10).unwrap().iter().map(|change| change.mutation.base_seq).collect();
+    assert_eq!(bases, [4, 0], "of what the copy did, nothing was seen");
+    assert_eq!(shown(&store, 1).unwrap().0, "here");
+    let wanted = store.checks().unwrap().into_iter().filter(|check| matches!(check, Message::Want(_)));
+    assert_eq!(wanted.count(), 1);
+    let earlier = store.hello("test", 0).unwrap().earlier;
+    assert_eq!(earlier.iter().map(|(_, upto_no)| *upto_no).collect::<Vec<_>>(), [1], "what both have in common");
+}
+
+#[test]
 fn what_the_server_lost_is_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -160,6 +160,10 @@ impl Machine {
         let mut commands = Vec::new();
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
+            // Before the place that makes the server say so is forgotten.
+            if welcome.last_no == 0 && !welcome.earlier.is_empty() {
+                commands.push(Command::MeetEarlier(welcome.earlier.clone()));
+            }
             commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));
         }
         if welcome.history == History::Same && welcome.floor.is_some() {

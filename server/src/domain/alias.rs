@@ -15,6 +15,7 @@ use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::load::{Key, Loaded};
+use super::write::Batch;
 use crate::store::mutations::FieldChange;
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
@@ -108,10 +109,11 @@ fn alias(stored: &StoredRow) -> Option<(Key, Alias)> {
 /// Loads what happened to the merged rows since the senders saw them, and to the rows that stayed since the merge.
 pub(super) async fn load_lineages(
     tx: &mut impl WriteTx,
-    programme: Uuid,
+    batch: &Batch<'_>,
     sent: &[&Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
+    let (programme, earlier) = (batch.outbox.programme, batch.earlier);
     let mut aliases = std::mem::take(&mut loaded.aliases);
     for ((kind, merged), alias) in &mut aliases.0 {
         let named = sent.iter().filter(|m| (m.kind, m.row_id, m.op) == (*kind, *merged, Op::Patch));
@@ -120,8 +122,8 @@ pub(super) async fn load_lineages(
         else {
             continue;
         };
-        let before = tx.changes_since(programme, *kind, &[(*merged, base)]).await?;
-        let since = tx.changes_since(programme, *kind, &[(alias.survivor, alias.merged_seq)]).await?;
+        let before = tx.changes_since(programme, *kind, &[(*merged, base)], earlier).await?;
+        let since = tx.changes_since(programme, *kind, &[(alias.survivor, alias.merged_seq)], earlier).await?;
         let survivor = loaded.rows.get(&(*kind, alias.survivor)).map(|stored| &stored.row);
         let merge = survivor.map(|survivor| alias.merge(*kind, as_merged(*kind, survivor, &since)));
         alias.lineage = before.into_iter().chain(merge).chain(since).collect();
@@ -145,7 +147,8 @@ impl Alias {
             row_id: self.survivor,
             seq: self.merged_seq,
             old: old.chain([(MERGED.to_owned(), Value::Null)]).collect(),
-            device: None,
+            outbox: None,
+            no: 0,
             actor: self.merged_by,
             is_verbatim: false,
         }

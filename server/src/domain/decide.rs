@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::approval::Approval;
 use super::load::{Key, Loaded, references};
-use super::merge::{self, Clash};
+use super::merge::{Clash, Writer};
 use super::policy::{self, Action};
 use super::traces;
 use super::traces::Voided;
@@ -148,7 +148,7 @@ impl Verdict {
 #[derive(Clone, Copy)]
 struct Source<'v> {
     viewer: &'v Viewer,
-    device: Uuid,
+    writer: Writer<'v>,
     clock_offset_ms: i64,
     uptime_ms: Option<u64>,
     /// Of held work: when it was captured, as far as that could be told as it came.
@@ -163,7 +163,7 @@ impl<'v> Source<'v> {
     fn of(batch: &Batch<'v>) -> Self {
         Self {
             viewer: batch.viewer,
-            device: batch.outbox.device,
+            writer: Writer { outbox: batch.outbox, earlier: batch.earlier },
             clock_offset_ms: batch.clock_offset_ms,
             uptime_ms: batch.uptime_ms,
             corrected_at: None,
@@ -173,10 +173,13 @@ impl<'v> Source<'v> {
         }
     }
 
-    fn of_held(held: &HeldMutation, viewer: &'v Viewer) -> Self {
+    fn of_held(held: &HeldMutation, viewer: &'v Viewer, batch: &Batch<'v>) -> Self {
+        // What its incarnation continues is known only where the batch comes from the same one.
+        let is_known = held.outbox == batch.outbox;
+        let writer = Writer { outbox: held.outbox, earlier: if is_known { batch.earlier } else { &[] } };
         Self {
             viewer,
-            device: held.outbox.device,
+            writer,
             clock_offset_ms: held.clock_offset_ms,
             uptime_ms: None,
             corrected_at: held.corrected_at,
@@ -187,7 +190,7 @@ impl<'v> Source<'v> {
     }
 
     fn is_office(&self) -> bool {
-        self.device.is_nil()
+        self.writer.outbox.device.is_nil()
     }
 }
 
@@ -308,7 +311,7 @@ impl Decider<'_> {
         if mutation.op == Op::Delete {
             return self.delete(mutation, slot, source);
         }
-        let mut clashes = self.clashes(mutation, &slot, source.device);
+        let mut clashes = self.clashes(mutation, &slot, source.writer);
         if !clashes.is_empty() && source.is_strict {
             return Verdict::Rejected { code: "CONFLICT", violation: None };
         }
@@ -319,7 +322,7 @@ impl Decider<'_> {
         if let Some(kept) = self.enter_period(mutation, slot.now.as_ref(), Some(&after), source) {
             return kept;
         }
-        let since = self.changes_since(mutation, &slot, source.device);
+        let since = self.changes_since(mutation, &slot, &source.writer);
         let is_alone = clashes.is_empty() && voided.is_none();
         self.is_verbatim &= after == shown && is_alone && since != Since::Unseen && since != Since::Others;
         // The sender may show in other fields what a history had that was left.
@@ -433,13 +436,13 @@ impl Decider<'_> {
         references(mutation).find(|key| !exists(key))
     }
 
-    fn changes_since(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Since {
+    fn changes_since(&self, mutation: &Mutation, slot: &Slot, writer: &Writer<'_>) -> Since {
         if slot.before.is_none() || slot.seq <= mutation.base_seq {
             return Since::Nothing;
         }
         let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
         let mut since = changes.iter().filter(|change| change.seq > mutation.base_seq).peekable();
-        match (since.peek().is_some(), since.all(|change| merge::is_own(change, mutation, device))) {
+        match (since.peek().is_some(), since.all(|change| writer.made(change, mutation))) {
             (false, _) | (_, false) => Since::Others,
             (true, true) if changes.iter().all(|change| change.seq <= mutation.base_seq || change.is_verbatim) => {
                 Since::Own

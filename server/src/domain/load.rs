@@ -137,9 +137,9 @@ async fn load_named(
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;
-    load_changes(tx, programme, &all, &mut loaded).await?;
+    load_changes(tx, batch, &all, &mut loaded).await?;
     load_put_right(tx, programme, &all, &released, &mut loaded).await?;
-    alias::load_lineages(tx, programme, &sent, &mut loaded).await?;
+    alias::load_lineages(tx, batch, &sent, &mut loaded).await?;
     let rehearsed = rehearse(&all, &loaded.rows, &loaded.graves);
     load_related(tx, programme, rehearsed.needs, &mut loaded).await?;
     let has_judged = !loaded.judged.is_empty() || all.iter().any(|m| m.kind == EntityKind::MergeProposal);
@@ -344,10 +344,11 @@ async fn lock_conflicts(
 /// Loads what happened to rows that changed after the sender had seen them.
 async fn load_changes(
     tx: &mut impl WriteTx,
-    programme: Uuid,
+    batch: &Batch<'_>,
     mutations: &[&Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
+    let programme = batch.outbox.programme;
     // Whoever creates a row has seen nothing of it.
     if mutations.iter().any(|mutation| mutation.base_seq > 0) {
         loaded.forks = tx.forks(programme).await?;
@@ -364,7 +365,7 @@ async fn load_changes(
     }
     for (kind, bases) in bases {
         let bases: Vec<(Uuid, u64)> = bases.into_iter().collect();
-        for change in tx.changes_since(programme, kind, &bases).await? {
+        for change in tx.changes_since(programme, kind, &bases, batch.earlier).await? {
             loaded.changes.entry((kind, change.row_id)).or_default().push(change);
         }
     }

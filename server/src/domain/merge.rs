@@ -15,7 +15,7 @@ use sync_protocol::mutation::Mutation;
 use sync_protocol::value::Value;
 use uuid::Uuid;
 
-use crate::store::mutations::FieldChange;
+use crate::store::mutations::{FieldChange, Outbox};
 
 /// The number of a change that the same batch has made.
 pub(super) const HERE: u64 = u64::MAX;
@@ -75,13 +75,49 @@ impl Contested {
     }
 }
 
+/// Who makes a change: an incarnation of an outbox. Two copies of a phone are one device, and know as little of each
+/// other as two phones do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer<'h> {
+    /// The outbox; its device is nil for the office.
+    pub(super) outbox: Outbox,
+    /// The incarnations that this one continues, each up to a number: that much it shares with its copies.
+    pub(super) earlier: &'h [(Uuid, u64)],
+}
+
+impl Writer<'_> {
+    /// Whether a change was made where the mutation comes from.
+    pub(super) fn made(&self, change: &FieldChange, mutation: &Mutation) -> bool {
+        match &change.outbox {
+            Some(outbox) => self.knows(outbox, change.no),
+            // The office has no outbox: there, one person's changes follow each other.
+            None => self.outbox.device.is_nil() && change.actor == Some(mutation.author.0),
+        }
+    }
+
+    /// Whether a number of an outbox is one of its own.
+    pub(super) fn knows(&self, outbox: &Outbox, no: u64) -> bool {
+        let continues =
+            || self.earlier.iter().any(|(earlier, upto_no)| *earlier == outbox.incarnation && no <= *upto_no);
+        self.outbox.device == outbox.device && (self.outbox.incarnation == outbox.incarnation || continues())
+    }
+
+    /// Whether its edits are shown rather than one that is on the server. The order is arbitrary but the same for
+    /// everyone; what does not come from a phone stands above it.
+    fn outranks(&self, current: &FieldChange) -> bool {
+        let rank = |outbox: &Outbox| (outbox.device, outbox.incarnation);
+        let is_office = self.outbox.device.is_nil();
+        current.outbox.is_some_and(|other| is_office || rank(&self.outbox) > rank(&other))
+    }
+}
+
 /// What is known of a row and of what happened to it since the sender saw it.
 #[derive(Clone, Copy)]
 pub(super) struct History<'h> {
     pub(super) current: &'h Row,
     pub(super) changes: &'h [FieldChange],
-    /// The device of the sender.
-    pub(super) device: Uuid,
+    /// Who sends.
+    pub(super) writer: Writer<'h>,
     /// Where histories were left, for what a sender had seen in one of them.
     pub(super) forks: &'h [Fork],
     /// Whether the row was refused as it was first created: it stands here as its author put it right.
@@ -111,22 +147,13 @@ pub(super) fn clash_of_row(mutation: &Mutation, history: &History<'_>) -> Clash 
     let contested = |position: usize| contest(mutation, history, position);
     let all = (0..mutation.kind.def().fields.len()).map(contested);
     let touched = all.filter(|field| !field.was_seen(&field.current) || !field.was_seen(&field.incoming));
-    let last = history.changes.iter().rev().find(|change| !is_own(change, mutation, history.device));
+    let last = history.changes.iter().rev().find(|change| !history.writer.made(change, mutation));
     Clash {
         fields: touched.collect(),
-        incoming_wins: last.is_some_and(|last| outranks(history.device, last)),
+        incoming_wins: last.is_some_and(|last| history.writer.outranks(last)),
         is_settled: false,
         is_state: false,
         current_by: last.and_then(|last| last.actor),
-    }
-}
-
-/// Whether a change was made where the mutation comes from.
-pub(super) fn is_own(change: &FieldChange, mutation: &Mutation, device: Uuid) -> bool {
-    match change.device {
-        Some(changed_on) => changed_on == device,
-        // The office has no outbox: there, one person's changes follow each other.
-        None => device.is_nil() && change.actor == Some(mutation.author.0),
     }
 }
 
@@ -158,7 +185,7 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     // is not its own: there, the changes name who made them.
     let is_told = last.is_some_and(|last| last.seq == HERE);
     let is_changed_here = history.stored.is_some() && !is_told && !group.iter().all(is_stored);
-    if is_changed_here || last.is_some_and(|last| is_own(last, mutation, history.device)) {
+    if is_changed_here || last.is_some_and(|last| history.writer.made(last, mutation)) {
         return None;
     }
     // What was seen in a history that was left is not here. Only the creation of the row or a change of the sender's
@@ -184,7 +211,7 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     let is_max = has(MergePolicy::Max);
     let is_larger = contested.first().is_some_and(|field| is_larger(&field.incoming, &field.current));
     Some(Clash {
-        incoming_wins: if is_max { is_larger } else { last.is_none_or(|last| outranks(history.device, last)) },
+        incoming_wins: if is_max { is_larger } else { last.is_none_or(|last| history.writer.outranks(last)) },
         is_settled: is_max,
         is_state: has(MergePolicy::State),
         current_by: last.and_then(|last| last.actor),
@@ -208,7 +235,7 @@ fn seen(mutation: &Mutation, history: &History<'_>, position: usize) -> Value {
     let mut after = current;
     let since = history.changes.iter().filter(|change| change.seq > base && touches(change, &[field]));
     for change in since.rev() {
-        if is_own(change, mutation, history.device) {
+        if history.writer.made(change, mutation) {
             return after;
         }
         after = change.old.get(field.name).cloned().unwrap_or(Value::Null);
@@ -224,12 +251,6 @@ pub(super) fn is_anyones(row: Uuid) -> bool {
 /// Whether a change touched one of the fields. A creation, which names no field, touched all.
 fn touches(change: &FieldChange, fields: &[&Field]) -> bool {
     change.old.is_empty() || fields.iter().any(|field| change.old.contains_key(field.name))
-}
-
-/// Whether an edit of a device is shown rather than one that is on the server. The order is arbitrary but the same
-/// for everyone; what does not come from a phone stands above it.
-fn outranks(device: Uuid, current: &FieldChange) -> bool {
-    current.device.is_some_and(|other| device.is_nil() || device > other)
 }
 
 fn is_larger(a: &Value, b: &Value) -> bool {
@@ -283,11 +304,17 @@ mod tests {
 
     fn change(seq: u64, fields: &[&str], device: Uuid) -> FieldChange {
         let old = fields.iter().map(|field| ((*field).to_owned(), text("before"))).collect();
-        FieldChange { row_id: Uuid::from_u128(9), seq, old, device: Some(device), actor: None, is_verbatim: true }
+        let outbox = Some(outbox(device));
+        FieldChange { row_id: Uuid::from_u128(9), seq, old, outbox, no: 1, actor: None, is_verbatim: true }
+    }
+
+    fn outbox(device: Uuid) -> Outbox {
+        Outbox { programme: Uuid::nil(), device, incarnation: Uuid::from_u128(7) }
     }
 
     fn history<'h>(current: &'h Row, changes: &'h [FieldChange], device: Uuid) -> History<'h> {
-        History { current, changes, device, forks: &[], is_put_right: false, stored: None }
+        let writer = Writer { outbox: outbox(device), earlier: &[] };
+        History { current, changes, writer, forks: &[], is_put_right: false, stored: None }
     }
 
     fn found(mutation: &Mutation, current: &Row, changes: &[FieldChange], device: Uuid) -> Vec<Clash> {
@@ -352,7 +379,7 @@ mod tests {
             found(&their_edit, &current(&[("text", text("mine"))]), &[change(2, &["text"], MINE)], THEIRS).remove(0);
         let kept = |clash: &Clash| clash.fields[0].kept_and_other(clash.incoming_wins).0.clone();
         assert_eq!((kept(&second), kept(&first)), (text("theirs"), text("theirs")));
-        let office = FieldChange { device: None, ..change(2, &["text"], THEIRS) };
+        let office = FieldChange { outbox: None, ..change(2, &["text"], THEIRS) };
         assert!(!found(&mine, &theirs, &[office], Uuid::max())[0].incoming_wins, "the office stands above phones");
     }
 

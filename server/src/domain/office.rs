@@ -172,6 +172,7 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
     });
     Batch {
         outbox,
+        earlier: &[],
         viewer: request.viewer,
         received_at: request.now,
         clock_offset_ms: 0,

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{Commit, Demand, MutationResult, Outcome, Push, PushResult};
+use uuid::Uuid;
 
 use super::feed::Feed;
 use super::viewer::Viewer;
@@ -24,6 +25,8 @@ const ATTEMPTS: u32 = 4;
 pub struct Sender<'v> {
     /// Whose outbox it is.
     pub outbox: Outbox,
+    /// The incarnations that the outbox continues, each with the last number that it shares with it.
+    pub earlier: &'v [(Uuid, u64)],
     /// Who sends.
     pub viewer: &'v Viewer,
     /// When it was received.
@@ -105,6 +108,7 @@ async fn try_receive(
     };
     let batch = Batch {
         outbox: sender.outbox,
+        earlier: sender.earlier,
         viewer: sender.viewer,
         received_at: sender.received_at,
         clock_offset_ms: sender.clock_offset_ms,

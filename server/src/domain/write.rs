@@ -42,6 +42,8 @@ pub struct Incoming {
 pub struct Batch<'v> {
     /// Where they come from.
     pub outbox: Outbox,
+    /// The incarnations that the outbox continues, each with the last number that it shares with it.
+    pub earlier: &'v [(Uuid, u64)],
     /// Who sends them.
     pub viewer: &'v Viewer,
     /// When they were received.

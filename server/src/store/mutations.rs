@@ -253,7 +253,7 @@ pub async fn held_between(
     held(outbox.programme, &tx.query(sql.bind(first as i64).bind(last as i64)).await?)
 }
 
-/// Returns what the author of a held mutation has changed of the same row since, from the same device.
+/// Returns what was changed of the row of a held mutation since, from the same outbox.
 pub async fn later_changes(
     conn: &mut Conn,
     held: &HeldMutation,
@@ -262,11 +262,10 @@ pub async fn later_changes(
 ) -> Result<Vec<Mutation>, StoreError> {
     const LATER: &str = "SELECT payload FROM mutation_line \
          WHERE programme_id = $1 AND device_id = $2 AND kind = $3::int AND row_id = $4 \
-             AND outcome IN ('A', 'M', 'C') AND payload IS NOT NULL \
-             AND CASE WHEN incarnation = $5 THEN no > $6 ELSE received_at > $7 END";
+             AND outcome IN ('A', 'M', 'C') AND payload IS NOT NULL AND incarnation = $5 AND no > $6";
     let outbox = &held.outbox;
     let sql = Sql::new(LATER).bind(outbox.programme).bind(outbox.device).bind(i32::from(kind.number())).bind(row);
-    let records = conn.query(sql.bind(outbox.incarnation).bind(held.no as i64).bind(held.held_at)).await?;
+    let records = conn.query(sql.bind(outbox.incarnation).bind(held.no as i64)).await?;
     let mut later = Vec::with_capacity(records.len());
     for record in records {
         later.extend(Mutation::decode(&record.bytes(0)?).ok());
@@ -318,25 +317,34 @@ pub struct FieldChange {
     pub seq: u64,
     /// The fields with their values before; empty for the creation of the row, which sets all of them.
     pub old: BTreeMap<String, Value>,
-    /// On which device; `None` in the office or by another writer.
-    pub device: Option<Uuid>,
+    /// From which outbox; `None` in the office or by another writer.
+    pub outbox: Option<Outbox>,
+    /// The last number of that outbox which the commit took. Where only a part of the commit is known to the sender:
+    /// the last one that touched the row.
+    pub no: u64,
     /// Who.
     pub actor: Option<Uuid>,
     /// Whether the commit left the rows as that device shows them.
     pub is_verbatim: bool,
 }
 
-/// Returns what happened to rows after the numbers that a sender had seen of them.
+/// Returns what happened to rows after the numbers that a sender had seen of them. `earlier` are incarnations of which
+/// the sender knows the numbers up to one.
 pub async fn changes_since(
     conn: &mut Conn,
     programme: Uuid,
     kind: EntityKind,
     bases: &[(Uuid, u64)],
+    earlier: &[(Uuid, u64)],
 ) -> Result<Vec<FieldChange>, StoreError> {
     // What was held before it was applied is the change of its author, whoever released it.
     const CHANGES: &str = "\
         SELECT c.row_id, c.seq, c.fields, coalesce(m.device_id, s.device_id), coalesce(m.author_id, s.actor_id), \
-            coalesce(s.verbatim, false) \
+            coalesce(s.verbatim, false), coalesce(m.incarnation, s.incarnation), coalesce(m.no, CASE \
+                WHEN e.upto_no >= s.first_no AND e.upto_no < s.last_no THEN (SELECT max(t.no) FROM mutation t \
+                    WHERE t.programme_id = $1 AND t.device_id = s.device_id AND t.incarnation = s.incarnation \
+                      AND t.no BETWEEN s.first_no AND s.last_no AND t.kind = $2::int AND t.row_id = c.row_id) \
+                END, s.last_no, 0) \
         FROM ( \
             SELECT c.row_id, c.seq, c.old AS fields \
             FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
@@ -348,8 +356,9 @@ pub async fn changes_since(
             JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
         ) c \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
+        LEFT JOIN unnest($5::uuid[], $6::bigint[]) AS e(incarnation, upto_no) ON e.incarnation = s.incarnation \
         LEFT JOIN LATERAL ( \
-            SELECT m.device_id, m.author_id FROM mutation_line m \
+            SELECT m.device_id, m.incarnation, m.no, m.author_id FROM mutation_line m \
             WHERE m.programme_id = $1 AND m.row_id = c.row_id AND m.applied_seq = c.seq \
             ORDER BY m.received_at, m.no LIMIT 1) m ON true \
         ORDER BY 2";
@@ -357,16 +366,20 @@ pub async fn changes_since(
         .bind(programme)
         .bind(i32::from(kind.number()))
         .bind(bases.iter().map(|base| base.0).collect::<Vec<_>>())
-        .bind(bases.iter().map(|base| base.1 as i64).collect::<Vec<_>>());
+        .bind(bases.iter().map(|base| base.1 as i64).collect::<Vec<_>>())
+        .bind(earlier.iter().map(|earlier| earlier.0).collect::<Vec<_>>())
+        .bind(earlier.iter().map(|earlier| earlier.1 as i64).collect::<Vec<_>>());
     let records = conn.query(sql).await?;
     records
         .iter()
         .map(|record| {
+            let outbox = record.opt_uuid(3)?.zip(record.opt_uuid(6)?);
             Ok(FieldChange {
                 row_id: record.uuid(0)?,
                 seq: record.int(1)? as u64,
                 old: values_of(kind, &record.json(2)?),
-                device: record.opt_uuid(3)?,
+                outbox: outbox.map(|(device, incarnation)| Outbox { programme, device, incarnation }),
+                no: record.int(7)? as u64,
                 actor: record.opt_uuid(4)?,
                 is_verbatim: record.bool(5)?,
             })

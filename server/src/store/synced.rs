@@ -87,12 +87,14 @@ pub trait WriteTx: Send + Sized {
     /// Makes who registers something in one of the scopes wait for others that do, until the transaction ends: of two
     /// that register the same at once, the second one then sees the first.
     fn lock_scopes(&mut self, programme: Uuid, scopes: &[Uuid]) -> impl Future<Output = Answer<()>> + Send;
-    /// Returns what happened to rows after the numbers that a sender had seen of them.
+    /// Returns what happened to rows after the numbers that a sender had seen of them. `earlier` are incarnations of
+    /// which the sender knows the numbers up to one.
     fn changes_since(
         &mut self,
         programme: Uuid,
         kind: EntityKind,
         bases: &[(Uuid, u64)],
+        earlier: &[(Uuid, u64)],
     ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
     /// Returns where histories of a programme were left, because the database was restored.
     fn forks(&mut self, programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send;
@@ -119,7 +121,7 @@ pub trait WriteTx: Send + Sized {
         first: u64,
         last: u64,
     ) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
-    /// Returns what the author of a held mutation has changed of the same row since, from the same device.
+    /// Returns what was changed of the row of a held mutation since, from the same outbox.
     fn later_changes(
         &mut self,
         held: &HeldMutation,
@@ -299,8 +301,9 @@ impl WriteTx for Tx {
         programme: Uuid,
         kind: EntityKind,
         bases: &[(Uuid, u64)],
+        earlier: &[(Uuid, u64)],
     ) -> Answer<Vec<FieldChange>> {
-        mutations::changes_since(self, programme, kind, bases).await
+        mutations::changes_since(self, programme, kind, bases, earlier).await
     }
 
     async fn forks(&mut self, programme: Uuid) -> Answer<Vec<Fork>> {

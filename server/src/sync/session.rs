@@ -11,6 +11,7 @@ use sync_protocol::wire::{Demand, End, Fault, Hello, History, Message, PROTOCOL,
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use super::admission::{Visit, Visitor};
 use super::desk::{Caller, Desk};
@@ -26,6 +27,9 @@ use crate::store::{LogSnapshot, StoreError, SyncStore};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait for news.
 const MAX_WAIT_MS: u32 = 55_000;
+
+/// The most earlier incarnations of an outbox that are looked for. A phone has one for each time that it was copied.
+const EARLIER_MAX: usize = 64;
 
 /// One request of one device.
 pub(super) struct Session<S> {
@@ -268,6 +272,7 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
         Some(snapshot.bounds().floor_seq).filter(|floor| history == History::Same && is_below(&session.hello, *floor));
     let durable_seq = durable_seq(&snapshot, &session.hello);
     let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
+    let earlier = if history == History::Other { earlier(&mut snapshot, session).await? } else { Vec::new() };
     let welcome = Welcome {
         protocol: PROTOCOL,
         now: session.desk.world.now(),
@@ -281,8 +286,22 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
         common,
         durable_seq,
         floor,
+        earlier,
     };
     Ok(Opened { snapshot, viewer, welcome })
+}
+
+/// Returns the last number that the server has of each earlier incarnation of the device.
+async fn earlier<S: SyncStore>(
+    snapshot: &mut S::Snapshot,
+    session: &Session<S>,
+) -> Result<Vec<(Uuid, u64)>, StoreError> {
+    let mut earlier = Vec::with_capacity(session.hello.earlier.len());
+    for (incarnation, _) in session.hello.earlier.iter().rev().take(EARLIER_MAX) {
+        let outbox = Outbox { incarnation: *incarnation, ..session.outbox() };
+        earlier.push((*incarnation, snapshot.outbox_state(&outbox).await?.0));
+    }
+    Ok(earlier)
 }
 
 /// Returns whether the device's cursor belongs to this history and, if not, up to where both are the same.
@@ -328,6 +347,7 @@ async fn receive<S: SyncStore>(
     let received_at = session.desk.world.now();
     let sender = Sender {
         outbox: session.outbox(),
+        earlier: &session.hello.earlier,
         viewer,
         received_at,
         clock_offset_ms: received_at.0 - session.hello.wall_clock.0,

@@ -55,6 +55,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
         ("hello_verify", Message::Hello(Hello { verify_kinds: 21, ..hello() })),
         ("hello_uptime", Message::Hello(Hello { uptime_ms: Some(7_200_000), ..hello() })),
         ("hello_more", Message::Hello(Hello { more: true, ..hello() })),
+        ("hello_earlier", Message::Hello(Hello { earlier: vec![(Uuid::from_u128(0xe1), 57)], ..hello() })),
         (
             "welcome_restored",
             Message::Welcome(Welcome {
@@ -64,6 +65,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
                 ..welcome()
             }),
         ),
+        ("welcome_earlier", Message::Welcome(Welcome { earlier: vec![(Uuid::from_u128(0xe1), 55)], ..welcome() })),
         ("welcome_below_the_floor", Message::Welcome(Welcome { floor: Some(790), ..welcome() })),
         ("sums", Message::Sums(sums(false))),
         ("sums_expected", Message::Sums(sums(true))),
@@ -119,6 +121,7 @@ fn hello() -> Hello {
         verify_kinds: 0,
         uptime_ms: None,
         more: false,
+        earlier: Vec::new(),
     }
 }
 
@@ -136,6 +139,7 @@ fn welcome() -> Welcome {
         common: None,
         durable_seq: None,
         floor: None,
+        earlier: Vec::new(),
     }
 }
 

@@ -247,6 +247,7 @@ impl Backend {
             let viewer: Viewer = viewer.ok_or("nobody who may sign in")?;
             let batch = Batch {
                 outbox: Outbox { programme, device: Uuid::nil(), incarnation },
+                earlier: &[],
                 viewer: &viewer,
                 received_at,
                 clock_offset_ms: 0,

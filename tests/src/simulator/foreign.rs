@@ -144,6 +144,7 @@ impl Foreign {
             verify_kinds: 0,
             uptime_ms: None,
             more: false,
+            earlier: Vec::new(),
         })
         .write(&mut body);
         let pending: Vec<Vec<u8>> = self.outbox[self.acked..].iter().map(|(bytes, _)| bytes.clone()).collect();

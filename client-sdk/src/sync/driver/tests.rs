@@ -138,6 +138,7 @@ fn welcome(body: &mut Vec<u8>, (last_no, last_hash): Last) {
         common: None,
         durable_seq: None,
         floor: None,
+        earlier: Vec::new(),
     };
     Message::Welcome(welcome).write(body);
 }

@@ -102,6 +102,9 @@ pub enum Command {
         /// The chain at it.
         last_hash: ChainHash,
     },
+    /// The server was restored, and has of these earlier incarnations only what is up to a number: send again what it
+    /// lacks.
+    MeetEarlier(Vec<(Uuid, u64)>),
     /// Make everything from this number on pending again.
     Rewind(u64),
     /// The server has something else under our numbers: find out from where on, and number that anew.
@@ -138,6 +141,7 @@ impl Command {
                 | Self::Verify(_)
                 | Self::Compare(_)
                 | Self::Meet { .. }
+                | Self::MeetEarlier(_)
                 | Self::Rewind(_)
                 | Self::NewIncarnation
         )

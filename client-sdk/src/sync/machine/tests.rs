@@ -31,6 +31,7 @@ fn welcome(last_no: u64, history: History) -> Event {
         common: None,
         durable_seq: None,
         floor: None,
+        earlier: Vec::new(),
     }))
 }
 

@@ -8,7 +8,6 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
 use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
-use uuid::Uuid;
 
 use super::{Decider, HeldOutcome, Source, Verdict};
 use crate::domain::load::Judged;
@@ -58,17 +57,17 @@ impl<'b> Decider<'b> {
     pub(super) fn note_changes(&mut self, results: &[MutationResult]) {
         let effective = |outcome| matches!(outcome, Outcome::Applied | Outcome::Merged | Outcome::Conflict);
         let pairs = self.batch.mutations.iter().zip(results).filter(|(_, result)| effective(result.outcome));
-        let device = self.batch.outbox.device;
+        let outbox = self.batch.outbox;
         for mutation in pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()) {
             let key = (mutation.kind, mutation.row_id);
             let before = self.slots.get(&key).and_then(|slot| slot.before.clone());
-            self.note_change(mutation, before.as_ref(), device);
+            self.note_change(mutation, before.as_ref(), &outbox);
             self.rewritten.entry(key).or_default().extend(mutation.patch.iter().map(|(at, _)| *at));
         }
     }
 
     /// Notes a change, as the log will: who comes next has not seen it.
-    fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, device: Uuid) {
+    fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, outbox: &Outbox) {
         let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
         let may_meet = match mutation.op {
             Op::Patch => true,
@@ -86,7 +85,8 @@ impl<'b> Decider<'b> {
             row_id: mutation.row_id,
             seq: merge::HERE,
             old: old.collect(),
-            device: (!device.is_nil()).then_some(device),
+            outbox: (!outbox.device.is_nil()).then_some(*outbox),
+            no: mutation.no,
             actor: Some(mutation.author.0),
             is_verbatim: true,
         };
@@ -116,7 +116,7 @@ impl<'b> Decider<'b> {
         for (at, (_, held, mutation)) in group.iter().enumerate() {
             self.settle(held, mutation, decisive(at), |_| {});
             if failed.is_none() {
-                self.note_change(mutation, befores[at].as_ref(), held.outbox.device);
+                self.note_change(mutation, befores[at].as_ref(), &held.outbox);
             }
         }
         true
@@ -125,14 +125,15 @@ impl<'b> Decider<'b> {
     /// Returns what became of a held mutation, and the row that it met.
     fn decide_released(&mut self, (viewer, held, mutation): &Waiting<'_>) -> (Option<Row>, Verdict) {
         let before = self.slot((mutation.kind, mutation.row_id)).now;
-        (before, self.decide_mutation(mutation, &Source::of_held(held, viewer)))
+        (before, self.decide_mutation(mutation, &Source::of_held(held, viewer, self.batch)))
     }
 
     /// Leaves out of a held change what its author has set anew since, or in the batch: that came later.
     fn without_rewritten<'v>(&self, (viewer, held, mutation): &Waiting<'v>) -> Waiting<'v> {
         let mut mutation = self.without_overruled(held, mutation);
+        let sender = Source::of(self.batch).writer;
         let rewritten = self.rewritten.get(&(mutation.kind, mutation.row_id));
-        if let Some(rewritten) = rewritten.filter(|_| held.outbox == self.batch.outbox) {
+        if let Some(rewritten) = rewritten.filter(|_| sender.knows(&held.outbox, held.no)) {
             mutation.patch.retain(|(at, _)| !rewritten.contains(at));
         }
         (*viewer, held.clone(), mutation)
@@ -206,7 +207,7 @@ impl<'b> Decider<'b> {
         let approval = Approval { item, outbox, by };
         // What nobody who may still sign in did takes effect on the authority of who approves.
         let viewer = self.author(&mutation).unwrap_or(self.batch.viewer);
-        let again = Source { approval: Some(&approval), ..Source::of_held(&judged.held, viewer) };
+        let again = Source { approval: Some(&approval), ..Source::of_held(&judged.held, viewer, self.batch) };
         match self.decide_mutation(&mutation, &again) {
             Verdict::Held(_) => {
                 Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldStillWaiting)))

@@ -7,10 +7,9 @@ use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
 use sync_protocol::value::Value;
-use uuid::Uuid;
 
 use super::{Decider, Since, Slot, Source, Verdict};
-use crate::domain::merge::{self, Clash, History};
+use crate::domain::merge::{self, Clash, History, Writer};
 use crate::domain::traces::{self, Voided};
 use crate::store::mutations::{FieldChange, Outbox};
 
@@ -41,8 +40,7 @@ impl Decider<'_> {
     pub(super) fn delete(&mut self, mutation: &Mutation, mut slot: Slot, source: &Source<'_>) -> Verdict {
         let key = (mutation.kind, mutation.row_id);
         let changes = self.loaded.changes.get(&key).map_or(&[][..], Vec::as_slice);
-        let is_unseen =
-            |change: &&FieldChange| change.seq > mutation.base_seq && !merge::is_own(change, mutation, source.device);
+        let is_unseen = |change: &&FieldChange| change.seq > mutation.base_seq && !source.writer.made(change, mutation);
         let changed_by = changes.iter().rev().find(is_unseen).map(|change| change.actor.map(UserId));
         if let Some(kept_by) = changed_by.or_else(|| self.unseen_conflict(mutation)) {
             let voided = Voided { kept_by, voided_by: Some(mutation.author) };
@@ -87,7 +85,7 @@ impl Decider<'_> {
         }
         let mut after = with_winners(shown, clashes);
         let Err(violation) = self.check_rules(mutation, before, &mut after, source) else { return Ok(after) };
-        let history = before.and_then(|current| self.history(mutation, current, slot, source.device));
+        let history = before.and_then(|current| self.history(mutation, current, slot, source.writer));
         let Some(history) = history.filter(|_| !source.is_strict) else { return Err(violation) };
         // Both may be right where their authors stood: edits that cannot stand together are a conflict, no mistake.
         self.check_by_itself(mutation, &history, source)?;
@@ -145,23 +143,23 @@ impl Decider<'_> {
         mutation: &Mutation,
         current: &'h Row,
         slot: &'h Slot,
-        device: Uuid,
+        writer: Writer<'h>,
     ) -> Option<History<'h>> {
-        if slot.grave.is_none() && self.changes_since(mutation, slot, device) != Since::Others {
+        if slot.grave.is_none() && self.changes_since(mutation, slot, &writer) != Since::Others {
             return None;
         }
         let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
         let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
         let (forks, stored) = (self.loaded.forks.as_slice(), slot.before.as_ref());
-        Some(History { current, changes, device, forks, is_put_right, stored })
+        Some(History { current, changes, writer, forks, is_put_right, stored })
     }
 
-    pub(super) fn clashes(&self, mutation: &Mutation, slot: &Slot, device: Uuid) -> Vec<Clash> {
+    pub(super) fn clashes(&self, mutation: &Mutation, slot: &Slot, writer: Writer<'_>) -> Vec<Clash> {
         let Some(current) = &slot.now else { return Vec::new() };
         let changes = self.loaded.changes.get(&(mutation.kind, mutation.row_id)).map_or(&[][..], Vec::as_slice);
         let (forks, stored) = (self.loaded.forks.as_slice(), slot.before.as_ref());
         let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
-        merge::clashes(mutation, &History { current, changes, device, forks, is_put_right, stored })
+        merge::clashes(mutation, &History { current, changes, writer, forks, is_put_right, stored })
     }
 
     pub(super) fn trace_conflicts(

@@ -272,16 +272,19 @@ impl State {
         seq > since && seal.is_some_and(|seal| (seal.device, seal.incarnation) == outbox && seal.is_verbatim)
     }
 
-    /// Returns what happened to a row after a number.
-    pub fn changes_since(&self, key: Key, base: u64) -> Vec<FieldChange> {
+    /// Returns what happened to a row after a number, for a sender that knows `earlier` incarnations up to a number.
+    pub fn changes_since(&self, key: Key, base: u64, earlier: &[(Uuid, u64)]) -> Vec<FieldChange> {
         let change = |seq: u64, old: BTreeMap<String, Value>| {
             let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
             let released = self.released_in(key, seq);
+            let sealed = || self.sealed_by(key, &seal, earlier);
+            let (outbox, no) = released.map(|(of, _)| of).or_else(sealed).unzip();
             FieldChange {
                 row_id: key.2,
                 seq,
                 old,
-                device: released.map(|(device, _)| device).or(seal.device),
+                outbox: outbox.map(|(programme, device, incarnation)| Outbox { programme, device, incarnation }),
+                no: no.unwrap_or(0),
                 actor: released.map(|(_, author)| author).or(seal.actor),
                 is_verbatim: seal.is_verbatim,
             }
@@ -293,15 +296,29 @@ impl State {
         all.into_iter().map(|(seq, old)| change(seq, old)).collect()
     }
 
-    /// Returns the device and the author of what was held and then applied to a row by a commit: it is their change,
+    /// Returns the outbox of a commit with its last number; where `earlier` names only a part of them, the last one
+    /// that touched the row.
+    fn sealed_by(&self, key: Key, seal: &Seal, earlier: &[(Uuid, u64)]) -> Option<(OutboxKey, u64)> {
+        let (device, incarnation, (first, last)) = (seal.device?, seal.incarnation?, seal.numbers?);
+        let outbox = (key.0, device, incarnation);
+        let is_cut = |upto: u64| (first..last).contains(&upto);
+        if !earlier.iter().any(|(known, upto)| *known == incarnation && is_cut(*upto)) {
+            return Some((outbox, last));
+        }
+        let kept = self.mutations.range((outbox, first)..=(outbox, last));
+        let of_row = kept.filter(|(_, kept)| (kept.record.kind, kept.record.row_id) == (key.1.number(), key.2));
+        Some((outbox, of_row.map(|((_, no), _)| *no).max().unwrap_or(last)))
+    }
+
+    /// Returns the mutation and the author of what was held and then applied to a row by a commit: it is their change,
     /// whoever released it.
-    fn released_in(&self, key: Key, seq: u64) -> Option<(Uuid, Uuid)> {
+    fn released_in(&self, key: Key, seq: u64) -> Option<((OutboxKey, u64), Uuid)> {
         let commit = self.releases.get(&(key.0, seq))?;
-        let kept = commit.iter().filter_map(|of| self.mutations.get(of).map(|kept| (of.0.1, kept)));
+        let kept = commit.iter().filter_map(|of| self.mutations.get(of).map(|kept| (*of, kept)));
         let first = kept
             .filter(|(_, kept)| kept.record.row_id == key.2)
             .min_by_key(|(_, kept)| (kept.record.received_at, kept.record.no));
-        first.map(|(device, kept)| (device, kept.record.author_id))
+        first.map(|(of, kept)| (of, kept.record.author_id))
     }
 
     /// Notes that a commit applied a mutation that was held.

@@ -134,12 +134,14 @@ impl WriteTx for MemoryTx {
         programme: Uuid,
         kind: EntityKind,
         bases: &[(Uuid, u64)],
+        earlier: &[(Uuid, u64)],
     ) -> Answer<Vec<FieldChange>> {
         self.store.call().await;
         if self.store.bug == Some(Bug::LastWriterByClock) {
             return Ok(Vec::new());
         }
-        let changes = bases.iter().flat_map(|(id, base)| self.state.changes_since((programme, kind, *id), *base));
+        let changes =
+            bases.iter().flat_map(|(id, base)| self.state.changes_since((programme, kind, *id), *base, earlier));
         let mut changes: Vec<FieldChange> = changes.collect();
         changes.sort_by_key(|change| change.seq);
         Ok(changes)
@@ -194,15 +196,11 @@ impl WriteTx for MemoryTx {
 
     async fn later_changes(&mut self, held: &HeldMutation, kind: EntityKind, row: Uuid) -> Answer<Vec<Mutation>> {
         self.store.call().await;
-        let (programme, device) = (held.outbox.programme, held.outbox.device);
-        let own = (programme, device, Uuid::nil())..=(programme, device, Uuid::max());
-        let kept = self.state.mutations.range((*own.start(), 0)..=(*own.end(), u64::MAX));
-        let later = kept.filter(|((outbox, no), kept)| {
+        let own = outbox_key(&held.outbox);
+        let later = self.state.mutations.range((own, held.no + 1)..=(own, u64::MAX)).filter(|(_, kept)| {
             let record = &kept.record;
             let is_same = (record.kind, record.row_id) == (kind.number(), row);
-            let is_later =
-                if outbox.2 == held.outbox.incarnation { *no > held.no } else { record.received_at > held.held_at };
-            is_same && is_later && matches!(record.outcome, 'A' | 'M' | 'C')
+            is_same && matches!(record.outcome, 'A' | 'M' | 'C')
         });
         Ok(later.filter_map(|(_, kept)| Mutation::decode(kept.record.payload.as_ref()?).ok()).collect())
     }
