@@ -15,6 +15,7 @@ mod ballast;
 mod cache;
 mod change;
 mod check;
+mod erase;
 mod file;
 mod fold;
 mod held;

@@ -3,6 +3,7 @@
 mod banner;
 mod database;
 mod demo;
+mod durable;
 mod failure;
 mod schema;
 mod serve;
@@ -45,6 +46,10 @@ enum Command {
     Migrate,
     /// Begin a new history after a restore that the server cannot notice; with the server stopped.
     NewEpoch,
+    /// Print how far each programme goes in the database, for `mark-durable`; run it on a backup that was restored.
+    PrintHeads,
+    /// Say that a backup was verified: phones no longer keep what it holds.
+    MarkDurable(MarkDurable),
     /// Make a demo programme.
     Demo(DemoOptions),
     /// Print the settings in force.
@@ -58,6 +63,12 @@ struct ServeOptions {
     /// The address to serve on.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+struct MarkDurable {
+    /// What `print-heads` said of the restored backup.
+    heads: PathBuf,
 }
 
 /// Runs the command of this process and returns its exit code.
@@ -92,6 +103,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Serve(_) => serve::run(config),
         Command::Migrate => run_migrate(&config),
         Command::NewEpoch => run_new_epoch(&config),
+        Command::PrintHeads => durable::print_heads(&config),
+        Command::MarkDurable(options) => durable::mark(&config, &options.heads),
         Command::Demo(options) => demo::run(config, &options),
         Command::PrintConfig => print(&config.to_toml()?),
         Command::PrintSchema => print(&schema::sdl()),

@@ -3,8 +3,10 @@
 //! Every few seconds the head of each programme is noted in a file that is not restored together with the database.
 //! A programme that is not where its mark says has gone back in time. It gets a new epoch, and its numbers go on far
 //! beyond the mark, so that no number ever means two things. Devices notice the epoch, bring back what the server
-//! lost, and repair what they show. Edits of the office exist nowhere else: archive the write-ahead log for them.
+//! lost, and repair what they show. What was erased is in the same file, and is erased again. Edits of the office exist nowhere else: archive the write-ahead log for them.
 
+pub mod durable;
+mod erasures;
 mod marks;
 
 use std::path::{Path, PathBuf};
@@ -94,18 +96,22 @@ impl MarkKeeper {
         let mut restored = Vec::new();
         let mut is_news = false;
         for (programme, mut head) in epochs::heads(&self.db).await? {
-            let mark = marks.programmes.entry(programme).or_default();
+            let mark = marks.programmes.entry(programme).or_default().clone();
             if mark.is_at(&head) {
                 continue;
             }
-            if let Some(found) = self.gone_back(programme, mark).await? {
+            if let Some(found) = self.gone_back(programme, &mark).await? {
                 let resumed_seq = found.resumed_seq.max(head.seq + JUMP);
                 let (parents, epoch) = ([mark.epoch], self.world.new_id());
                 let begun = epochs::begin(&self.db, programme, &parents, found.common_seq, resumed_seq, epoch).await?;
                 let Some(begun) = begun else { continue };
-                head = begun;
                 restored.push(self.report(found, begun.seq));
+                let noted = marks.erased.get(&programme).map_or(&[][..], Vec::as_slice);
+                erasures::repeat(&self.db, &*self.world, programme, noted).await?;
+                head = epochs::head(&self.db, programme).await?.unwrap_or(begun);
             }
+            is_news |= erasures::note(&self.db, programme, marks.erased.entry(programme).or_default()).await?;
+            let mark = marks.programmes.entry(programme).or_default();
             is_news |= mark.note(&head, self.world.now());
         }
         if is_news {

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod database;
 pub mod epochs;
+mod erasing;
 pub mod fleet;
 pub mod log;
 pub mod migrate;

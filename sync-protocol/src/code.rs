@@ -192,6 +192,16 @@ code_list! {
     ChangeOperation { Create = "CREATE", Change = "CHANGE", Void = "VOID", }
     /// The state of a proposal to merge two rows: `WITHDRAWN` once they are alike no longer, or one of them is gone.
     MergeState { Open = "OPEN", Merged = "MERGED", Dismissed = "DISMISSED", Withdrawn = "WITHDRAWN", }
+    /// The kind of a record that can be erased: it is about one person.
+    ErasableKind {
+        Employment = "EMPLOYMENT", Participation = "PARTICIPATION", Attendee = "ATTENDEE",
+        MonthlyJobStatus = "MONTHLY_JOB_STATUS",
+    }
+    /// Why a record was erased. A closed list, because words might name the person.
+    ErasureReason {
+        PersonsRequest = "PERSONS_REQUEST", ConsentWithdrawn = "CONSENT_WITHDRAWN", RetentionEnded = "RETENTION_ENDED",
+        UnlawfullyRecorded = "UNLAWFULLY_RECORDED",
+    }
     /// The state of a reporting period.
     PeriodState { Open = "OPEN", Locked = "LOCKED", }
 }

@@ -13,6 +13,7 @@ mod code;
 mod conflict;
 mod employment;
 mod enterprise;
+mod erasure;
 mod finding;
 mod follow_up_action;
 mod form;
@@ -38,6 +39,7 @@ pub use code::Code;
 pub use conflict::Conflict;
 pub use employment::Employment;
 pub use enterprise::Enterprise;
+pub use erasure::Erasure;
 pub use finding::Finding;
 pub use follow_up_action::FollowUpAction;
 pub use form::Form;
@@ -228,6 +230,7 @@ entity_kinds! {
     22 ReportingPeriod,
     23 LateAdjustment,
     24 MergeProposal,
+    25 Erasure,
 }
 
 impl EntityKind {

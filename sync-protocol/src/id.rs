@@ -103,6 +103,8 @@ id_type! {
     LateAdjustmentId
     /// Two rows that may be one.
     MergeProposalId
+    /// That a record about a person was erased.
+    ErasureId
     /// A phone or tablet that was enrolled.
     DeviceId
 }

@@ -372,6 +372,11 @@ messages! {
         "The change waits until the office has reviewed this phone. Contact the administrator."
         "La modifica attende che l'ufficio verifichi questo telefono. Contatti l'amministratore."
     }
+    HeldGrantEnded = "HELD_GRANT_ENDED" {
+        "Întreprinderea nu vă mai era repartizată când ați făcut modificarea; ea așteaptă coordonatorul. Nu o introduceți din nou."
+        "The enterprise was no longer assigned to you when you made the change; it waits for your coordinator. Do not enter it again."
+        "L'impresa non Le era più assegnata al momento della modifica; essa attende il coordinatore. Non la inserisca di nuovo."
+    }
     HeldClockImplausible = "HELD_CLOCK_IMPLAUSIBLE" {
         "Ceasul telefonului diferă cu {offset}; modificarea așteaptă verificarea. Potriviți data și ora automat."
         "The phone's clock is off by {offset}; the change waits for a review. Set date and time to automatic."
@@ -391,6 +396,11 @@ messages! {
         "Întreprinderea nu vă era repartizată când ați făcut modificarea. Contactați coordonatorul; modificarea rămâne pe telefon."
         "The enterprise was not assigned to you when you made the change. Contact your coordinator; the change stays on the phone."
         "L'impresa non Le era assegnata al momento della modifica. Contatti il coordinatore; la modifica resta sul telefono."
+    }
+    RejectErased = "REJECT_ERASED" {
+        "Datele acestei persoane au fost șterse definitiv, la cererea ei sau pentru că legea o cere. Modificarea nu se păstrează; nu o introduceți din nou."
+        "This person's data was erased for good, at their request or because the law demands it. The change is not kept; do not enter it again."
+        "I dati di questa persona sono stati cancellati definitivamente, su sua richiesta o perché lo impone la legge. La modifica non viene conservata; non la inserisca di nuovo."
     }
     RejectFormVersion = "REJECT_FORM_VERSION" {
         "Formularul vizitei este prea vechi; se cere cel puțin versiunea {limit}. Sincronizați și completați formularul nou."

@@ -131,6 +131,7 @@ steps! {
     delete(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> ();
     record(outbox: &Outbox, records: &[MutationRecord]) -> ();
     settle_held(held: &HeldMutation, outcome: char, result: Option<String>, seq: u64) -> ();
+    purge(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> ();
     seal(outbox: &Outbox, actor: Uuid, numbers: Option<(u64, u64)>, verbatim: bool) -> u64;
 }
 

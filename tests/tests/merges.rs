@@ -220,6 +220,9 @@ async fn work_that_names_the_merged_row_goes_to_the_one_that_stays() {
         let kept = kept.iter().find(|conflict| conflict.field == "contract_no").expect("the number is kept");
         assert_eq!((kept.subject_id, kept.other_value.as_deref()), (first.id.0, Some("\"17\"")));
     }
+    let asked = format!("{{ employment(id: \"{0}\") {{ id }} node(id: \"{0}\") {{ id }} }}", second.id);
+    let found = scene.office.ask(&asked, json!({})).await;
+    assert_eq!(found, json!({ "employment": { "id": first.id }, "node": { "id": first.id } }), "by its old identifier");
     let void = scene.radu.draft(Op::Delete, EntityKind::Employment, second.id.0, Vec::new());
     let void = scene.radu.record(Mutation { base_seq: base, ..void });
     assert_eq!(scene.radu.sync().await.result(void), None, "it is gone already");

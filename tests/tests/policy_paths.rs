@@ -1,12 +1,13 @@
 //! What a device may write: judged by the grants that held when the work was done.
 
+use serde_json::json;
 use sync_protocol::entity::{Enterprise, Entity, EntityKind, ScopeGrant, Visit};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::wire::Outcome;
-use tests::programme::{self, ANA, ENTERPRISES, RADU};
+use tests::programme::{self, ANA, CARMEN, ENTERPRISES, PASSWORD, RADU, email};
 use tests::state::{number, psql};
-use tests::{Device, TestServer, now, sample};
+use tests::{Device, Office, TestServer, now, sample};
 
 async fn started() -> (TestServer, Device) {
     let server = TestServer::new().await;
@@ -62,7 +63,7 @@ fn captured(device: &mut Device, ms_ago: i64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_captured_before_a_grant_ended_is_accepted_and_after_it_is_not() {
+async fn work_captured_before_a_grant_ended_is_accepted_and_after_it_waits_for_the_coordinator() {
     let (server, mut device) = started().await;
     let ended = now().plus_ms(-60_000);
     let sql = format!(
@@ -77,9 +78,42 @@ async fn work_captured_before_a_grant_ended_is_accepted_and_after_it_is_not() {
         let answer = device.send(&device.pending()).await;
         device.confirmed = answer.pushed().upto_no;
         assert_eq!(answer.outcome(before), Outcome::Applied, "the clock is {name}");
-        assert_eq!(answer.code(after), "REJECT_SCOPE", "the clock is {name}");
+        assert_eq!(answer.code(after), "HELD_GRANT_ENDED", "the clock is {name}");
     }
     assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit").await, 3);
+    let office = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let listed = "{ heldItems(first: 9, filter: {reasonCode: {eq: \"HELD_GRANT_ENDED\"}, state: {eq: HELD}}) \
+        { nodes { id content author { id } } } }";
+    let items = office.ask(listed, json!({})).await["heldItems"]["nodes"].take();
+    let items = items.as_array().unwrap();
+    assert_eq!(
+        (items.len(), &items[0]["author"]["id"], &items[0]["content"]["status"]),
+        (3, &json!(ANA), &json!("IN_PROGRESS"))
+    );
+    let approved = office.perform("approveHeld", "heldItem { state }", json!({ "heldItemId": items[0]["id"] })).await;
+    assert_eq!(approved["heldItem"]["state"], "APPLIED", "{approved}");
+    let back = json!({ "heldItemId": items[1]["id"], "reason": "Nu mai lucrați acolo" });
+    let returned = office.perform("returnHeld", "heldItem { state }", back).await;
+    assert_eq!(returned["heldItem"]["state"], "RETURNED", "{returned}");
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM visit").await, 4, "the one that was approved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_parts_of_a_visit_made_after_a_grant_ended_come_with_it() {
+    let (server, mut device) = started().await;
+    let sql = format!("UPDATE scope_grant SET valid_until_at = '{}' WHERE user_id = '{ANA}'", now().plus_ms(-60_000));
+    psql(&server.app.office, &sql).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    device.create(&visit);
+    device.create(&sample::finding(&visit, "după predare"));
+    let answer = device.send(&device.pending()).await;
+    assert_eq!((answer.code(1), answer.code(2)), ("HELD_GRANT_ENDED", "HELD_PARENT_MISSING"));
+    let office = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let listed = "{ heldItems(first: 9, filter: {reasonCode: {eq: \"HELD_GRANT_ENDED\"}}) { nodes { id } } }";
+    let item = office.ask(listed, json!({})).await["heldItems"]["nodes"][0]["id"].take();
+    office.perform("approveHeld", "heldItem { state }", json!({ "heldItemId": item })).await;
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM finding").await, 1);
+    assert_eq!(number(&server.app.office, "SELECT count(*) FROM held_item WHERE state = 'HELD'").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +128,7 @@ async fn the_last_work_before_a_grant_ended_is_accepted_although_its_request_was
     let after = captured(&mut device, -45_000);
     let answer = device.send(&device.pending()).await;
     assert_eq!(answer.outcome(before), Outcome::Applied);
-    assert_eq!(answer.code(after), "REJECT_SCOPE");
+    assert_eq!(answer.code(after), "HELD_GRANT_ENDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

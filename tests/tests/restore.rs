@@ -268,3 +268,56 @@ async fn without_marks_an_operator_says_that_the_database_was_restored() {
     assert_eq!(state::number(&site.server.app.office, &visits).await, 1);
     assert_equal_sides(&site.server, &ana, ANA).await;
 }
+
+/// Runs a command of the server on a database. Returns its exit code and what it printed.
+async fn ran(arguments: &[&str], url: &str) -> (Option<i32>, String) {
+    let mut command = ServerProcess::command(arguments);
+    command.env("DATABASE_URL", url);
+    let ended = tokio::task::spawn_blocking(move || ServerProcess::run(&mut command)).await.unwrap();
+    (ended.code, format!("{}{}", ended.stdout, ended.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_says_what_a_verified_backup_holds_and_phones_keep_only_the_rest() {
+    let site = Site::new().await;
+    let mut ana = phone_of(&site.server, ANA).await;
+    let before = start_visit(&ana, 0);
+    ana.sync().await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    ana.move_to(site.server.address);
+    let (code, heads) = ran(&["print-heads"], &backup.url).await;
+    assert_eq!(code, Some(0), "{heads}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("heads.json");
+    let durable = format!("SELECT durable_seq FROM programme_head WHERE programme_id = '{PROGRAMME}'");
+    // Of another history: nothing is noted.
+    let chain =
+        state::texts(&site.server.app.office, "SELECT encode(chain, 'hex') FROM programme_head").await.remove(0);
+    std::fs::write(&file, heads.replace(&chain, &"0".repeat(32))).unwrap();
+    let (code, said) = ran(&["mark-durable", file.to_str().unwrap()], &site.server.db.url).await;
+    assert!(code == Some(1) && said.contains("nothing is noted"), "{said}");
+    assert_eq!(state::number(&site.server.app.office, &durable).await, 0);
+    std::fs::write(&file, &heads).unwrap();
+    let (code, said) = ran(&["mark-durable", file.to_str().unwrap()], &site.server.db.url).await;
+    assert!(code == Some(0) && said.contains("safe up to"), "{said}");
+    let head = state::head(&site.server.app.office).await;
+    assert_eq!(state::number(&site.server.app.office, &durable).await, head);
+    // The phone is told with the next news, and brings back what the backup lacks.
+    state::psql(&site.server.app.office, "UPDATE enterprise SET name = name || '!'").await;
+    ana.sync().await;
+    let lost = start_visit(&ana, 0);
+    ana.sync().await;
+    let acknowledged = mutations(&site.server.app.sync).await;
+    site.note().await;
+    let (site, found) = site.restore(backup).await;
+    assert_eq!(found.len(), 1);
+    ana.move_to(site.server.address);
+    ana.sync().await;
+    assert_eq!(mutations(&site.server.app.sync).await, acknowledged);
+    for visit in [before, lost] {
+        let visits = format!("SELECT count(*) FROM visit WHERE id = '{visit}'");
+        assert_eq!(state::number(&site.server.app.office, &visits).await, 1);
+    }
+    assert_equal_sides(&site.server, &ana, ANA).await;
+}

@@ -9,6 +9,7 @@ use sync_protocol::wire::{Commit, Outcome, PushResult};
 use super::answers::{self, Stretch};
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::{Answer, ChangeState};
+use super::erase;
 use super::outbox::{Head, Outbox, RowKey};
 use super::overlay::{Layer, Overlay};
 use super::write::laid_over;
@@ -58,6 +59,7 @@ impl Inner {
         self.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
         self.outbox.acked = upto;
         self.outbox.note_reached();
+        self.empty_erased(&told)?;
         let heads = told.heads(&self.overlay, from, upto);
         self.outbox.stretches.extend(told.stretches);
         self.cache.begin()?;
@@ -66,6 +68,22 @@ impl Inner {
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
         Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered })
+    }
+}
+
+impl Inner {
+    /// Lets go of changes that came too late: the server has erased what they are about.
+    fn empty_erased(&mut self, told: &Told) -> Result<()> {
+        let erased = told.singles.iter().filter(|(_, (_, answer))| erase::is_erased(answer));
+        let keys =
+            erased.filter_map(|(position, (state, _))| Some((*position, *state, self.overlay.key_of(*position)?)));
+        let heads: Vec<Head> = keys.map(|(position, state, key)| Head { position, key, state, seq: 0 }).collect();
+        if heads.is_empty() {
+            return Ok(());
+        }
+        self.outbox.durably(|outbox| heads.iter().try_for_each(|head| outbox.empty(head)))?;
+        self.overlay = Overlay::load(&self.outbox)?;
+        heads.iter().try_for_each(|head| self.cache.drop_base(head.key))
     }
 }
 

@@ -43,7 +43,8 @@ impl Store {
         self.drain(|inner| {
             inner.cache.refuse_gap()?;
             inner.cache.begin()?;
-            let settled = inner.apply_in_transaction(page, now.0)?;
+            let erased = inner.erase(&page.rows)?;
+            let settled = inner.apply_in_transaction(page, erased, now.0)?;
             inner.keep_page(page, &settled)
         })?;
         let rows = page.rows.iter().map(|rows| rows.rows.len() as u64).sum();
@@ -67,8 +68,13 @@ impl Inner {
     }
 
     /// Returns the changes that the page settles; they leave the overlay once the page is committed.
-    fn apply_in_transaction(&mut self, page: &Page, now_ms: i64) -> Result<Vec<u64>> {
+    fn apply_in_transaction(&mut self, page: &Page, erased: Vec<RowKey>, now_ms: i64) -> Result<Vec<u64>> {
         let mut touched = Vec::new();
+        for key in erased {
+            self.cache.drop_base(key)?;
+            self.cache.hide(key)?;
+            touched.push(key);
+        }
         // A row that moved between two scopes of the device may come as gone and as a row: the row counts.
         for gone in &page.gone {
             self.apply_gone(gone, &mut touched)?;

@@ -1,6 +1,6 @@
 //! Settled changes are kept for a while: a server that was restored from a backup gets them again.
 //!
-//! How long is told by the server's clock alone. That of a phone may be wrong by years, and would throw away what a
+//! Until a backup is verified that has them, or for 30 days. How long is told by the server's clock alone. That of a phone may be wrong by years, and would throw away what a
 //! restored server lacks.
 
 use sync_protocol::time::Timestamp;
@@ -28,6 +28,14 @@ impl Store {
     pub fn note_day(&self, server_now: Timestamp) -> Result<()> {
         self.drain(|inner| inner.outbox.lazily(|outbox| outbox.note_day(server_now.0)))
     }
+
+    /// Deletes the changes that a verified backup of the server has, up to its number `seq`.
+    pub fn note_durable(&self, seq: u64) -> Result<()> {
+        self.drain(|inner| match inner.outbox.durable_seq()? == seq {
+            true => Ok(()),
+            false => inner.outbox.lazily(|outbox| outbox.note_durable(seq)),
+        })
+    }
 }
 
 impl Outbox {
@@ -49,6 +57,21 @@ impl Outbox {
         meta::set(&self.conn, "days", bytes)
     }
 
+    /// Returns the number up to which the server was last known to be backed up.
+    fn durable_seq(&self) -> Result<u64> {
+        Ok(meta::get::<i64>(&self.conn, "durable_seq")?.unwrap_or(0) as u64)
+    }
+
+    fn note_durable(&mut self, seq: u64) -> Result<()> {
+        const BEYOND: &str = "SELECT min(position) FROM (
+                                  SELECT min(first) AS position FROM answered WHERE seq > ?1
+                                  UNION ALL SELECT min(position) FROM change WHERE seq > ?1)";
+        let beyond = self.conn.query_row(BEYOND, [seq as i64], |row| row.get::<_, Option<i64>>(0));
+        let beyond = beyond.doing("delete old changes")?.map_or(self.acked + 1, |position| position as u64);
+        self.delete_settled(beyond - 1)?;
+        meta::set(&self.conn, "durable_seq", seq as i64)
+    }
+
     /// Deletes settled changes up to a position. The newest one that the server has stays: the chain of those that
     /// wait starts at it. So does everything after one that is not settled.
     fn delete_settled(&self, upto: u64) -> Result<()> {
@@ -58,6 +81,7 @@ impl Outbox {
         let first = self.conn.query_row(FIRST_KEPT, [limit], |row| row.get::<_, i64>(0));
         let first = first.doing("delete old changes")?;
         self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;
+        self.conn.execute("DELETE FROM emptied WHERE position < ?1", [first]).doing("delete old changes")?;
         answers::forget_before(&self.conn, first)
     }
 

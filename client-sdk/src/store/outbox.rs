@@ -50,6 +50,9 @@ pub(super) const STEPS: &[&str] = &[
     "
     CREATE TABLE earlier_incarnation (id BLOB PRIMARY KEY, number_offset INTEGER NOT NULL) WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE emptied (position INTEGER PRIMARY KEY, sent_hash BLOB NOT NULL);
+",
 ];
 
 /// A row and its kind.
@@ -273,13 +276,14 @@ impl Outbox {
         statement.query_row([self.acked as i64], |row| row.get(0)).optional().doing("read the outbox")
     }
 
-    /// Returns the chain at a position of this incarnation.
+    /// Returns the chain at a position of this incarnation, as it was sent.
     pub(super) fn hash_at(&self, position: u64) -> Result<Option<ChainHash>> {
+        const SQL: &str = "SELECT coalesce((SELECT sent_hash FROM emptied e WHERE e.position = c.position), hash)
+                           FROM change c WHERE position = ?1";
         if position <= self.offset {
             return Ok((position == self.offset).then_some(ChainHash::START));
         }
-        let mut statement =
-            self.conn.prepare_cached("SELECT hash FROM change WHERE position = ?1").doing("read the outbox")?;
+        let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
         let hash = statement.query_row([position as i64], |row| hash_of(row.get_ref(0)?));
         hash.optional().doing("read the outbox")
     }

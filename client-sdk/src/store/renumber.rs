@@ -87,11 +87,13 @@ impl Inner {
 }
 
 impl Outbox {
-    /// Makes everything from a position on pending. When the changes before it are no longer kept, the chain
-    /// cannot be shown to the server, and what is kept goes under a new incarnation.
+    /// Makes everything from a position on pending. When the changes before it are no longer kept, or one of them says
+    /// less than when it was sent, the chain cannot be shown to the server, and what is kept goes under a new
+    /// incarnation.
     fn make_pending(&mut self, from: u64, incarnation: Uuid) -> Result<()> {
+        let is_emptied = self.last_emptied()? >= from;
         self.pend_from(from)?;
-        if self.hash_at(self.acked)?.is_none() {
+        if is_emptied || self.hash_at(self.acked)?.is_none() {
             self.incarnation = incarnation;
             self.renumber_pending()?;
         }
@@ -146,6 +148,7 @@ impl Outbox {
         }
         meta::set(&self.conn, "incarnation", self.incarnation.as_bytes())?;
         meta::set(&self.conn, "offset", offset as i64)?;
+        self.forget_emptied()?;
         (self.offset, self.last_hash) = (offset, hash);
         Ok(())
     }

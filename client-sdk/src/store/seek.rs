@@ -109,6 +109,7 @@ impl Outbox {
 
     /// Returns the position before the first change that can be sent again under its number.
     fn floor(&self) -> Result<u64> {
-        Ok(self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset)).min(self.acked))
+        let kept = self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset));
+        Ok(kept.max(self.last_emptied()?).min(self.acked))
     }
 }

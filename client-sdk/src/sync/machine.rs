@@ -176,6 +176,9 @@ impl Machine {
         if view.store.is_another_day(welcome.now.0) {
             commands.push(Command::NoteDay(welcome.now));
         }
+        if let Some(durable_seq) = welcome.durable_seq.filter(|_| welcome.history == History::Same) {
+            commands.push(Command::NoteDurable(durable_seq));
+        }
         // A number alone does not tell: a copy of this phone may have sent as many changes to a restored server.
         let Welcome { last_no, last_hash, .. } = *welcome;
         if (last_no, last_hash) != (view.store.acked_no, view.store.acked_hash) {

@@ -89,6 +89,7 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::Compare(listing) => done.repaired = store.apply_listing(&listing)?,
         Command::Meet { last_no, last_hash } => store.meet(last_no, last_hash)?,
         Command::Rewind(number) => store.rewind(number)?,
+        Command::NoteDurable(seq) => store.note_durable(seq)?,
         Command::MeetEarlier(known) => store.meet_earlier(&known)?,
         Command::NewIncarnation => store.new_incarnation()?,
         Command::Request { .. }

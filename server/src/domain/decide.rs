@@ -1,6 +1,6 @@
 //! Decides what becomes of each mutation of a batch. Pure: everything was loaded, nothing is written here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::cursor;
 use sync_protocol::entity::{EntityKind, Row};
@@ -28,6 +28,7 @@ mod approval;
 mod clock;
 mod concurrent;
 mod duplicates;
+mod erasing;
 mod late;
 mod merging;
 
@@ -60,6 +61,8 @@ pub(super) struct Decided {
     pub results: Vec<MutationResult>,
     /// Mutations that are held no longer.
     pub released: Vec<HeldOutcome>,
+    /// Rows of which nothing is kept, not even in the log.
+    pub purged: BTreeSet<Key>,
     /// Whether the rows will be exactly what the sender shows.
     pub is_verbatim: bool,
     touched_again: HashSet<Key>,
@@ -100,6 +103,9 @@ enum Verdict {
     Rejected { code: &'static str, violation: Option<Violation> },
 }
 
+/// The code of a refusal of what is about an erased record.
+pub(super) const ERASED: &str = "REJECT_ERASED";
+
 /// Why the server keeps a mutation.
 struct Hold {
     code: &'static str,
@@ -128,9 +134,23 @@ impl Verdict {
         matches!(self, Self::Applied | Self::Merged | Self::Conflict(..))
     }
 
+    /// Whether it is about something that was erased. The rest of its group takes effect without it.
+    fn is_erased(&self) -> bool {
+        matches!(self, Self::Rejected { code, .. } if *code == ERASED)
+    }
+
+    fn fails_group(&self) -> bool {
+        !self.is_written() && !self.is_erased()
+    }
+
     /// Keeps a mutation until a person has looked at it.
     fn review() -> Self {
         Self::Held(Hold { code: "HELD_DEVICE_REVIEW", waits_for: None, arg: None })
+    }
+
+    /// Keeps work that was done after its author had lost the permission.
+    fn grant_ended() -> Self {
+        Self::Held(Hold { code: "HELD_GRANT_ENDED", waits_for: None, arg: None })
     }
 
     /// Keeps a mutation until a row arrives.
@@ -157,6 +177,8 @@ struct Source<'v> {
     is_strict: bool,
     /// The decision of a person that this work shall take effect although it was held.
     approval: Option<&'v Approval>,
+    /// Whether it belongs to work of which a person has decided so in this batch.
+    is_vouched_for: bool,
 }
 
 impl<'v> Source<'v> {
@@ -170,6 +192,7 @@ impl<'v> Source<'v> {
             received_at: batch.received_at,
             is_strict: batch.is_strict,
             approval: None,
+            is_vouched_for: false,
         }
     }
 
@@ -186,6 +209,7 @@ impl<'v> Source<'v> {
             received_at: held.held_at,
             is_strict: false,
             approval: None,
+            is_vouched_for: false,
         }
     }
 
@@ -204,6 +228,9 @@ struct Decider<'b> {
     /// The fields that the batch set, where it releases held work.
     rewritten: HashMap<Key, HashSet<usize>>,
     released: Vec<HeldOutcome>,
+    /// The rows of held work that a person let take effect, and what belongs to them.
+    vouched_for: HashSet<Uuid>,
+    purged: BTreeSet<Key>,
     is_verbatim: bool,
 }
 
@@ -219,6 +246,8 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         touched_again: HashSet::new(),
         rewritten: HashMap::new(),
         released: Vec::new(),
+        vouched_for: HashSet::new(),
+        purged: BTreeSet::new(),
         is_verbatim: true,
     };
     let mut results = Vec::with_capacity(batch.mutations.len());
@@ -244,19 +273,14 @@ impl Decider<'_> {
     fn decide_group(&mut self, group: &[Incoming], results: &mut Vec<MutationResult>) {
         let saved = (group.len() > 1).then(|| self.save());
         let verdicts: Vec<Verdict> = group.iter().map(|incoming| self.decide_incoming(incoming)).collect();
-        let failed = verdicts.iter().position(|verdict| !verdict.is_written());
-        if let (Some(failed), Some(saved)) = (failed, saved) {
+        let failed = verdicts.iter().position(Verdict::fails_group);
+        if let (Some(_), Some(saved)) = (failed, saved) {
             self.restore(saved);
-            let cause = self.conclude(group[failed].no, &verdicts[failed]);
-            results.extend(group.iter().map(|incoming| MutationResult { no: incoming.no, ..cause.clone() }));
-            for incoming in group {
-                self.trace(incoming, &verdicts[failed]);
-            }
-            return;
         }
         for (incoming, verdict) in group.iter().zip(&verdicts) {
-            results.push(self.conclude(incoming.no, verdict));
-            self.trace(incoming, verdict);
+            let decisive = if verdict.is_erased() { verdict } else { failed.map_or(verdict, |at| &verdicts[at]) };
+            results.push(self.conclude(incoming.no, decisive));
+            self.trace(incoming, decisive);
         }
     }
 
@@ -301,6 +325,9 @@ impl Decider<'_> {
         }
         if let Some(parent) = self.missing_parent(mutation) {
             return Verdict::waiting_for(parent);
+        }
+        if mutation.kind == EntityKind::Erasure && mutation.op == Op::Put {
+            return self.erase(mutation, slot, shown, source);
         }
         if mutation.kind == EntityKind::HeldItem {
             return self.judge(mutation, slot.now.as_ref(), shown, source);
@@ -413,7 +440,8 @@ impl Decider<'_> {
         };
         let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
         // Both sides, or moving a row would leak it.
-        let scopes = before.into_iter().chain([after]).map(|row| row.scope_id(def, self.batch.outbox.programme));
+        let rows = before.into_iter().chain([after]);
+        let scopes: Vec<Uuid> = rows.map(|row| row.scope_id(def, self.batch.outbox.programme)).collect();
         let may = |viewer: &Viewer, scope, at| {
             let decide = |action: &Action| policy::decide(viewer, *action, mutation.kind, scope, at);
             actions.iter().all(|action| decide(action).is_allowed())
@@ -421,9 +449,23 @@ impl Decider<'_> {
         // Who approves what nobody can date lets it count as work of the day on which it came.
         let at = source.captured_at(mutation).unwrap_or(source.received_at);
         // Who approves held work may let it take effect where its author could not.
-        let may_approver = |scope| source.approval.is_some() && may(self.batch.viewer, scope, self.batch.received_at);
-        let is_allowed = |scope| may(source.viewer, scope, at) || may_approver(scope);
-        if is_offered && scopes.into_iter().all(is_allowed) { None } else { denied }
+        let is_approved = source.approval.is_some() || source.is_vouched_for;
+        let may_approver = |scope| is_approved && may(self.batch.viewer, scope, self.batch.received_at);
+        let is_allowed = |scope: &Uuid| may(source.viewer, *scope, at) || may_approver(*scope);
+        if is_offered && scopes.iter().all(is_allowed) {
+            return None;
+        }
+        // Whoever lost the permission may not have heard of it: the work is kept, and a person decides.
+        let ends = source.viewer.grants.iter().filter_map(|grant| grant.valid_until_at).filter(|until| *until <= at);
+        let last_instants: Vec<Timestamp> = ends.map(|until| until.plus_ms(-1)).collect();
+        let was_allowed = |scope: &Uuid| last_instants.iter().any(|last| may(source.viewer, *scope, *last));
+        let is_kept =
+            is_offered && !source.is_office() && scopes.iter().all(|scope| is_allowed(scope) || was_allowed(scope));
+        if !is_kept {
+            return denied;
+        }
+        // The parts of something that waits for a decision come with it.
+        Some(self.missing_parent(mutation).map_or_else(Verdict::grant_ended, Verdict::waiting_for))
     }
 
     fn missing_parent(&self, mutation: &Mutation) -> Option<Key> {
@@ -546,8 +588,8 @@ impl Decider<'_> {
                 (None, None) => {}
             }
         }
-        let Self { released, is_verbatim, touched_again, .. } = self;
-        Decided { changes, results, released, is_verbatim, touched_again }
+        let Self { released, purged, is_verbatim, touched_again, .. } = self;
+        Decided { changes, results, released, purged, is_verbatim, touched_again }
     }
 }
 

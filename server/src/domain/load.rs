@@ -19,8 +19,10 @@ use super::{alias, operation, traces};
 use crate::store::mutations::{FieldChange, Grave, HeldMutation, Outbox};
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
+use erasing::Circle;
 
 mod duplicates;
+mod erasing;
 mod merging;
 
 /// The identity of a row within a programme.
@@ -62,6 +64,10 @@ pub(super) struct Loaded {
     pub booked: HashMap<Uuid, Uuid>,
     /// Rows that were merged into others and that mutations still name.
     pub aliases: Aliases,
+    /// What the erasures of the batch take along, by their rows.
+    pub circles: HashMap<Uuid, Circle>,
+    /// Rows that mutations name and that were erased.
+    pub erased: HashSet<Uuid>,
     /// What mutations name and what is not there.
     pub unknown: BTreeSet<Key>,
     /// The rows with which those of the batch may be one and the same.
@@ -100,13 +106,18 @@ impl Loaded {
 /// Loads what the batch needs and locks the rows that it touches. With `trusts_new`, a row that is only created is
 /// not looked for.
 pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: bool) -> Result<Loaded, StoreError> {
-    let loaded = load_named(tx, batch, trusts_new, Aliases::default()).await?;
-    if loaded.unknown.is_empty() {
+    let mut loaded = load_named(tx, batch, trusts_new, Aliases::default()).await?;
+    erasing::load_erased(tx, batch, &mut loaded).await?;
+    if loaded.unknown.iter().all(|(_, id)| loaded.erased.contains(id)) {
         return Ok(loaded);
     }
     // What is not there may have been merged into something else.
     let aliases = alias::find(tx, batch.outbox.programme, &loaded.unknown).await?;
-    if aliases.is_empty() { Ok(loaded) } else { load_named(tx, batch, false, aliases).await }
+    if aliases.is_empty() {
+        return Ok(loaded);
+    }
+    let erased = loaded.erased;
+    Ok(Loaded { erased, ..load_named(tx, batch, false, aliases).await? })
 }
 
 /// Loads what the mutations name, under the names that count today.
@@ -134,6 +145,7 @@ async fn load_named(
     load_overruled(tx, &mut loaded).await?;
     load_rows(tx, programme, &all, trusts_new, &mut loaded).await?;
     merging::load_merged(tx, programme, &all, &mut loaded).await?;
+    erasing::load_circles(tx, programme, &all, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;
     load_conflicts(tx, programme, &all, &mut loaded).await?;

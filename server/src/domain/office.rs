@@ -5,6 +5,7 @@
 
 use sync_protocol::code::Role;
 use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::field::ScopeRule;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{ChainHash, Mutation};
 use sync_protocol::time::Timestamp;
@@ -107,8 +108,12 @@ async fn subject(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Option<
 }
 
 fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {
-    let scope = subject.scope_id(request.operation.subject().0.def(), request.viewer.programme_id);
+    let programme = request.viewer.programme_id;
     let (action, kind) = request.operation.permission();
+    let scope = match kind.def().scope {
+        ScopeRule::Programme => programme,
+        _ => subject.scope_id(request.operation.subject().0.def(), programme),
+    };
     policy::decide(request.viewer, action, kind, scope, request.now).is_allowed()
 }
 

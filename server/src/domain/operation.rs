@@ -1,6 +1,7 @@
 //! What the office does, as changes of rows. Pure: everything was loaded, nothing is written here.
 
-use sync_protocol::entity::{EntityKind, HeldContent, Row};
+use sync_protocol::code::ErasableKind;
+use sync_protocol::entity::{EntityKind, Erasure, HeldContent, Row};
 use sync_protocol::field::Field;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::Patch;
@@ -91,6 +92,15 @@ pub enum Operation {
         /// What there is to say about it.
         note: Option<String>,
     },
+    /// Erases a record about a person, and everything that is kept of it.
+    ErasePerson {
+        /// The kind of the record.
+        kind: EntityKind,
+        /// The record.
+        subject: Uuid,
+        /// Why, as a code.
+        reason: String,
+    },
     /// Says that two rows are two, for good.
     DismissMerge {
         /// The proposal.
@@ -142,6 +152,7 @@ impl Operation {
             Self::AcceptMerge { proposal, .. } | Self::DismissMerge { proposal, .. } => {
                 (EntityKind::MergeProposal, *proposal)
             }
+            Self::ErasePerson { kind, subject, .. } => (*kind, *subject),
         }
     }
 
@@ -156,6 +167,7 @@ impl Operation {
             Self::LockPeriod { .. } | Self::UnlockPeriod { .. } => (Action::Lock, EntityKind::ReportingPeriod),
             Self::ApproveHeld { .. } | Self::ReturnHeld { .. } => (Action::Resolve, EntityKind::HeldItem),
             Self::AcceptMerge { .. } | Self::DismissMerge { .. } => (Action::Resolve, EntityKind::MergeProposal),
+            Self::ErasePerson { .. } => (Action::Create, EntityKind::Erasure),
         }
     }
 
@@ -163,6 +175,7 @@ impl Operation {
     pub fn result(&self, mutation_id: Uuid) -> (EntityKind, Uuid) {
         match self {
             Self::PlanVisit { .. } => (EntityKind::Visit, derived(mutation_id, "visit")),
+            Self::ErasePerson { subject, .. } => (EntityKind::Erasure, Erasure::id_of(*subject).0),
             other => other.subject(),
         }
     }
@@ -234,6 +247,17 @@ impl Operation {
             Self::DismissMerge { reason, .. } => {
                 vec![on_subject(&[("state", text("DISMISSED")), ("decision_note", text(reason))])]
             }
+            Self::ErasePerson { kind, subject, reason } => vec![created(
+                EntityKind::Erasure,
+                Erasure::id_of(*subject).0,
+                &[
+                    ("subject_kind", ErasableKind::of(*kind).to_value()),
+                    ("subject_id", Value::Uuid(*subject)),
+                    ("reason", text(reason)),
+                    ("erased_by", Value::Uuid(ground.actor)),
+                    ("erased_at", Value::Timestamp(ground.now)),
+                ],
+            )],
         }
     }
 }

@@ -6,11 +6,13 @@
 //! 2. decide each mutation in memory, in order ([`decide`](super::decide), pure)
 //! 3. write the rows, one statement for each kind
 //! 4. keep the mutations with their results
-//! 5. take the programme's next number, last; only what was held is still told its number
+//! 5. take the programme's next number, last; only what was held is still told its number, and what was erased is
+//!    forgotten
 //!
 //! A mutation from GraphQL is a batch of one.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
@@ -19,7 +21,7 @@ use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
 use super::decide::{self, Decided, HeldOutcome};
-use super::load;
+use super::load::{self, Key};
 use super::viewer::Viewer;
 use crate::store::mutations::{MutationRecord, Outbox};
 use crate::store::{StoreError, WriteTx};
@@ -90,6 +92,7 @@ pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, 
     let numbers = batch.mutations.first().zip(batch.mutations.last()).map(|(first, last)| (first.no, last.no));
     let seq = tx.seal(&batch.outbox, batch.viewer.user_id, numbers, decided.is_verbatim).await?;
     settle_held(tx, &decided.released, seq).await?;
+    purge(tx, batch.outbox.programme, &decided.purged).await?;
     Ok(Written { seq, is_verbatim: decided.is_verbatim, results: decided.results })
 }
 
@@ -113,6 +116,17 @@ async fn write_rows(tx: &mut impl WriteTx, programme: Uuid, decided: &Decided) -
         tx.insert(programme, kind, &created).await?;
         tx.update(programme, kind, &updated).await?;
         tx.delete(programme, kind, &changes.deleted).await?;
+    }
+    Ok(())
+}
+
+/// Forgets what was kept of erased rows. Last: the number, and what was told of it, are in the log by now.
+async fn purge(tx: &mut impl WriteTx, programme: Uuid, purged: &BTreeSet<Key>) -> Result<(), StoreError> {
+    for kind in EntityKind::ALL.iter().copied() {
+        let ids: Vec<Uuid> = purged.iter().filter(|(of, _)| *of == kind).map(|(_, id)| *id).collect();
+        if !ids.is_empty() {
+            tx.purge(programme, kind, &ids).await?;
+        }
     }
     Ok(())
 }
@@ -146,7 +160,8 @@ fn record(batch: &Batch<'_>, incoming: &Incoming, result: &MutationResult, decid
         received_at: batch.received_at,
         outcome: letter(result.outcome),
         result: details(result),
-        payload: (!is_told_by_row).then(|| incoming.payload.clone()),
+        // Of what was erased nothing is kept, not even that someone sent it again.
+        payload: (!is_told_by_row && result.code != decide::ERASED).then(|| incoming.payload.clone()),
     }
 }
 

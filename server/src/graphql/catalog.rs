@@ -33,6 +33,7 @@ const PLURALS: &[(EntityKind, &str)] = &[
     (EntityKind::ReportingPeriod, "reportingPeriods"),
     (EntityKind::LateAdjustment, "lateAdjustments"),
     (EntityKind::MergeProposal, "mergeProposals"),
+    (EntityKind::Erasure, "erasures"),
 ];
 
 /// Lists that have a better name on their parent than their kind.

@@ -20,7 +20,7 @@ use super::fleet;
 use super::plan::{Planner, Selected};
 use super::types;
 use crate::domain::policy::{Action, RowScope, reachable};
-use crate::store::query::kind_of;
+use crate::store::query::{kind_of, survivor_of};
 
 /// The root of every query.
 pub(super) struct Query;
@@ -111,14 +111,30 @@ async fn one(
 ) -> Result<Value, Fault> {
     let id = id_argument(planner, selected)?;
     let branch = planner.branch(kind, &selected.below())?;
-    request.conn().await?.reader(request).one(&branch, id).await
+    let mut conn = request.conn().await?;
+    let found = conn.reader(request).one(&branch, id).await?;
+    if found != Value::Null {
+        return Ok(found);
+    }
+    // Who kept the identifier of a row that was merged into another one gets that one.
+    match survivor_of(conn.get(), request.viewer.programme_id, id).await? {
+        Some(survivor) => conn.reader(request).one(&branch, survivor).await,
+        None => Ok(Value::Null),
+    }
 }
 
 /// Returns any row. What kind of row it is, is not told to someone who may not see it.
 async fn node(request: &RequestContext, planner: &Planner<'_>, selected: &Selected<'_>) -> Result<Value, Fault> {
-    let id = id_argument(planner, selected)?;
+    let programme = request.viewer.programme_id;
+    let mut id = id_argument(planner, selected)?;
     let mut conn = request.conn().await?;
-    let Some(kind) = kind_of(conn.get(), request.viewer.programme_id, id).await? else { return Ok(Value::Null) };
+    let mut kind = kind_of(conn.get(), programme, id).await?;
+    if kind.is_none()
+        && let Some(survivor) = survivor_of(conn.get(), programme, id).await?
+    {
+        (id, kind) = (survivor, kind_of(conn.get(), programme, survivor).await?);
+    }
+    let Some(kind) = kind else { return Ok(Value::Null) };
     let branch = planner.branch(kind, &selected.below())?;
     conn.reader(request).one(&branch, id).await
 }

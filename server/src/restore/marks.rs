@@ -10,6 +10,8 @@ use sync_protocol::mutation::ChainHash;
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
+use super::erasures::Erased;
+
 /// Of two points that far apart, one of this part of their age is enough: the point where a backup was made is then
 /// known to this part of the backup's age.
 const AGE_PARTS: i64 = 8;
@@ -20,6 +22,9 @@ pub(super) struct Marks {
     /// The mark of each programme.
     #[serde(default)]
     pub(super) programmes: BTreeMap<Uuid, Mark>,
+    /// What was erased of each programme, for good.
+    #[serde(default)]
+    pub(super) erased: BTreeMap<Uuid, Vec<Erased>>,
 }
 
 /// How far a programme was.

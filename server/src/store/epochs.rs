@@ -1,11 +1,12 @@
 //! Histories of a programme: when the database was restored from a backup, the next one begins.
 
 use sync_protocol::cursor::{Cursor, Fork};
+use sync_protocol::entity::{Entity as _, EntityKind, Erasure};
 use sync_protocol::mutation::ChainHash;
 use uuid::Uuid;
 
 use super::log::chain_of;
-use super::{Conn, Db, Sql, StoreError, Tx};
+use super::{Conn, Db, Sql, StoreError, Tx, rows};
 
 /// Returns where histories of a programme were left.
 pub async fn forks(conn: &mut Conn, programme: Uuid) -> Result<Vec<Fork>, StoreError> {
@@ -40,6 +41,21 @@ pub async fn heads(db: &Db) -> Result<Vec<(Uuid, Cursor)>, StoreError> {
     records.iter().map(head).collect()
 }
 
+/// Returns the head of a programme.
+pub async fn head(db: &Db, programme: Uuid) -> Result<Option<Cursor>, StoreError> {
+    Ok(heads(db).await?.into_iter().find(|(of, _)| *of == programme).map(|(_, head)| head))
+}
+
+/// Returns what was erased of a programme.
+pub async fn erasures(db: &Db, programme: Uuid) -> Result<Vec<Erasure>, StoreError> {
+    let sql = Sql::new("SELECT id FROM erasure WHERE programme_id = $1 ORDER BY erased_at, id").bind(programme);
+    let mut conn = db.conn().await?;
+    let ids =
+        conn.query(sql).await?.iter().map(|record| Ok((record.uuid(0)?, 0))).collect::<Result<Vec<_>, StoreError>>()?;
+    let rows = rows::read_page(&mut conn, programme, EntityKind::Erasure, &ids).await?;
+    Ok(rows.iter().filter_map(|found| Erasure::from_row(&found.row).ok()).collect())
+}
+
 /// Returns which of the points are in the history of a programme as it is, the newest first.
 pub async fn known_points(db: &Db, programme: Uuid, points: &[(u64, ChainHash)]) -> Result<Vec<u64>, StoreError> {
     const KNOWN: &str = "SELECT l.seq FROM unnest($2::bigint[], $3::bytea[]) AS p(seq, chain) \
@@ -50,6 +66,17 @@ pub async fn known_points(db: &Db, programme: Uuid, points: &[(u64, ChainHash)])
         .bind(points.iter().map(|point| point.1.0.to_vec()).collect::<Vec<_>>());
     let records = db.conn().await?.query(sql).await?;
     records.iter().map(|record| Ok(record.int(0)? as u64)).collect()
+}
+
+/// Notes that everything up to a number is in a verified backup. Returns whether the number with this fingerprint is in
+/// the history of the programme; otherwise nothing is noted. The note never goes back.
+pub async fn mark_durable(db: &Db, programme: Uuid, seq: u64, chain: ChainHash) -> Result<bool, StoreError> {
+    const MARK: &str = "UPDATE programme_head SET durable_seq = greatest(durable_seq, $2) \
+         WHERE programme_id = $1 \
+           AND EXISTS (SELECT 1 FROM seal_log WHERE programme_id = $1 AND seq = $2 AND chain = $3) \
+         RETURNING durable_seq";
+    let sql = Sql::new(MARK).bind(programme).bind(seq as i64).bind(chain.0.as_slice());
+    Ok(db.conn().await?.query_opt(sql).await?.is_some())
 }
 
 /// Begins a new history: `parents` are left at `common_seq`, and the next number is `resumed_seq`. Returns the new

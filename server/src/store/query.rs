@@ -15,7 +15,7 @@ pub use keyset::{Direction, Order, Position};
 pub(in crate::store) use condition::push_filter;
 pub(in crate::store) use keyset::{push_after, push_order};
 pub use list::{ListQuery, children, count, count_children, list};
-pub use lookup::{by_ids, kind_of};
+pub use lookup::{by_ids, kind_of, survivor_of};
 pub use viewer::load_viewer;
 
 use sync_protocol::value::Value;

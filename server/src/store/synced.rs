@@ -17,7 +17,7 @@ use super::StoreError;
 use super::log::{self, Bounds, Entry, Own, ProgrammeSnapshot};
 use super::mutations::{self, FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
 use super::rows::{self, StoredRow};
-use super::{Db, Tx, accounts, epochs, office, query};
+use super::{Db, Tx, accounts, epochs, erasing, office, query};
 use crate::domain::viewer::Viewer;
 
 /// An answer of a store.
@@ -150,6 +150,9 @@ pub trait WriteTx: Send + Sized {
         result: Option<String>,
         seq: u64,
     ) -> impl Future<Output = Answer<()>> + Send;
+    /// Forgets what rows that this transaction deletes said before, and what was sent about them. After the number was
+    /// taken: what the deletion itself left in the log goes, too.
+    fn purge(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> impl Future<Output = Answer<()>> + Send;
     /// Gives the rows of this transaction their number and returns it; 0 when no row changed.
     fn seal(
         &mut self,
@@ -362,6 +365,10 @@ impl WriteTx for Tx {
         seq: u64,
     ) -> Answer<()> {
         mutations::settle_held(self, held, outcome, result, seq).await
+    }
+
+    async fn purge(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<()> {
+        erasing::purge(self, programme, kind, ids).await
     }
 
     async fn seal(&mut self, outbox: &Outbox, actor: Uuid, numbers: Option<(u64, u64)>, verbatim: bool) -> Answer<u64> {

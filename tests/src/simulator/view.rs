@@ -23,7 +23,8 @@ pub fn belongs_to(kind: EntityKind, row: &Row) -> Belongs {
         | EntityKind::Code
         | EntityKind::Form
         | EntityKind::Question
-        | EntityKind::User => Belongs::Everyone,
+        | EntityKind::User
+        | EntityKind::Erasure => Belongs::Everyone,
         EntityKind::ScopeGrant => Belongs::Person(id("user_id")),
         EntityKind::HeldItem => Belongs::Person(id("author_id")),
         EntityKind::Enterprise => Belongs::Enterprise(row.id),

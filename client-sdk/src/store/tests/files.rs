@@ -287,3 +287,21 @@ fn a_cache_that_is_newer_than_the_outbox_is_made_anew() {
     assert!(store.report().new_cache);
     assert_eq!(shown(&store, 1), None, "a row is shown that nobody will ever send");
 }
+
+#[test]
+fn what_a_verified_backup_holds_is_deleted_at_once_and_nothing_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for (id, seq) in [(1, 5), (2, 7), (3, 9)] {
+        put(&store, finding(id, 9, "a"));
+        let sent = answer(&store, seq, true, Vec::new());
+        store.apply_result(&sent).unwrap();
+    }
+    put(&store, finding(4, 9, "b"));
+    let first_kept = || store.inner.lock().outbox.heads_after(0).unwrap()[0].position;
+    for (durable_seq, expected) in [(4, 1), (5, 2), (8, 3), (5, 3), (20, 3)] {
+        store.note_durable(durable_seq).unwrap();
+        assert_eq!(first_kept(), expected, "safe up to {durable_seq}; the newest that was answered stays");
+    }
+    assert_eq!(store.pushes().unwrap()[0].first_no, 4);
+}

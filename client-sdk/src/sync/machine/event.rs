@@ -86,6 +86,8 @@ pub enum Command {
     Begin(Uuid),
     /// Note the server's time, by which old work is forgotten.
     NoteDay(Timestamp),
+    /// Everything up to this number is in a verified backup: let go of what is kept for a restore.
+    NoteDurable(u64),
     /// Go back to where the server's history and the device's part, and have the rows since then checked.
     Rebase(Cursor),
     /// The server no longer tells every deletion since the last sync: have the rows compared, and count what differs as
@@ -136,6 +138,7 @@ impl Command {
                 | Self::StartOver
                 | Self::Begin(_)
                 | Self::NoteDay(_)
+                | Self::NoteDurable(_)
                 | Self::Rebase(_)
                 | Self::ExpectDifference
                 | Self::Verify(_)

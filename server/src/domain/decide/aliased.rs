@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use sync_protocol::mutation::Mutation;
 
-use super::{Decider, Source, Verdict};
+use super::{Decider, ERASED, Source, Verdict};
 
 impl Decider<'_> {
     /// Decides a mutation, under the names that count today.
     pub(super) fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
+        if self.is_erased(mutation) {
+            return Verdict::Rejected { code: ERASED, violation: None };
+        }
         let Cow::Owned(redirected) = self.redirected(mutation) else { return self.decide_named(mutation, source) };
         // The device shows it otherwise, and the row as it is does not tell what was sent.
         self.is_verbatim = false;

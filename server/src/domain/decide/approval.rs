@@ -98,12 +98,13 @@ impl<'b> Decider<'b> {
         let saved = (group.len() > 1).then(|| self.save());
         let group: Vec<Waiting<'_>> = group.iter().map(|waiting| self.without_rewritten(waiting)).collect();
         let (befores, verdicts): (Vec<_>, Vec<_>) = group.iter().map(|waiting| self.decide_released(waiting)).unzip();
-        let failed = verdicts.iter().position(|verdict| !verdict.is_written());
+        let failed = verdicts.iter().position(Verdict::fails_group);
         if let (Some(_), Some(saved)) = (failed, saved) {
             self.restore(saved);
         }
         self.is_verbatim = false;
-        let decisive = |at: usize| &verdicts[failed.unwrap_or(at)];
+        let decisive =
+            |at: usize| if verdicts[at].is_erased() { &verdicts[at] } else { &verdicts[failed.unwrap_or(at)] };
         if let Some(Verdict::Held(hold)) = failed.map(|at| &verdicts[at]) {
             let changed = group.iter().filter(|(_, held, _)| held.waits_for_id != hold.waits_for);
             for (_, held, _) in changed {
@@ -125,7 +126,13 @@ impl<'b> Decider<'b> {
     /// Returns what became of a held mutation, and the row that it met.
     fn decide_released(&mut self, (viewer, held, mutation): &Waiting<'_>) -> (Option<Row>, Verdict) {
         let before = self.slot((mutation.kind, mutation.row_id)).now;
-        (before, self.decide_mutation(mutation, &Source::of_held(held, viewer, self.batch)))
+        let is_vouched_for = held.waits_for_id.is_some_and(|row| self.vouched_for.contains(&row));
+        let source = Source { is_vouched_for, ..Source::of_held(held, viewer, self.batch) };
+        let verdict = self.decide_mutation(mutation, &source);
+        if is_vouched_for && verdict.is_written() {
+            self.vouched_for.insert(mutation.row_id);
+        }
+        (before, verdict)
     }
 
     /// Leaves out of a held change what its author has set anew since, or in the batch: that came later.
@@ -185,6 +192,7 @@ impl<'b> Decider<'b> {
         for (judged, (mutation, verdict)) in group.iter().zip(&written) {
             let decided = decided_by(item, source);
             self.settle(&judged.held, mutation, verdict, decided);
+            self.vouched_for.insert(mutation.row_id);
         }
         Verdict::Applied
     }

@@ -33,6 +33,7 @@ enum Subject {
     Periods,
     Adjustments,
     Proposals,
+    Erasures,
     Devices,
 }
 
@@ -81,6 +82,7 @@ const fn row(subject: Subject) -> [&'static str; 8] {
         Subject::Periods =>        ["all:R",    "all:RG",      "all:R",    "all:RGL",     "all:R",  "all:RG", "all:RGX", "all:RCUD"],
         Subject::Adjustments =>    ["own:R",    "all:RG",      "",         "all:RG",      "",       "all:G",  "all:RGX", "all:R"],
         Subject::Proposals =>      ["own:R",    "all:RS",      "",         "all:RS",      "",       "",       "all:RX",  "all:R"],
+        Subject::Erasures =>       ["all:R",    "all:R",       "all:R",    "all:RC",      "all:R",  "all:R",  "all:RX",  "all:R"],
         Subject::Devices =>        ["own:R",    "all:RU",      "own:R",    "own:R",       "own:R",  "own:R",  "own:R",   "all:RU"],
     }
 }
@@ -150,5 +152,6 @@ const fn subject(kind: EntityKind) -> Subject {
         EntityKind::ReportingPeriod => Subject::Periods,
         EntityKind::LateAdjustment => Subject::Adjustments,
         EntityKind::MergeProposal => Subject::Proposals,
+        EntityKind::Erasure => Subject::Erasures,
     }
 }

@@ -61,6 +61,7 @@ const HELD: &[EntityKind] = &[EntityKind::HeldItem];
 const PERIODS: &[EntityKind] = &[EntityKind::ReportingPeriod];
 const PROPOSALS: &[EntityKind] = &[EntityKind::MergeProposal];
 const ADJUSTMENTS: &[EntityKind] = &[EntityKind::LateAdjustment];
+const ERASURES: &[EntityKind] = &[EntityKind::Erasure];
 
 const M: Role = Role::Mentor;
 const C: Role = Role::Coordinator;
@@ -144,6 +145,9 @@ const EXPECTED: &[Line] = &[
     (ADJUSTMENTS, Action::Read, &[C, O, A, D], &[M]),
     (ADJUSTMENTS, Action::Aggregate, &[C, O, N, A], &[]),
     (ADJUSTMENTS, Action::Export, &[A], &[]),
+    (ERASURES, Action::Read, &[M, C, T, O, E, N, A, D], &[]),
+    (ERASURES, Action::Export, &[A], &[]),
+    (ERASURES, Action::Create, &[O], &[]),
 ];
 
 /// How far a permission is expected to reach.

@@ -1,6 +1,7 @@
 //! The verbs: their names, their input, and the operation that they stand for.
 
 use async_graphql::Value as Given;
+use sync_protocol::code::ErasableKind;
 use sync_protocol::entity::{EntityKind, HeldContent};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
@@ -166,6 +167,27 @@ pub(super) const VERBS: &[Verb] = &[
             let note = given(input, "note").and_then(text).map(str::to_owned);
             let (proposal, survivor) = (id(input, "mergeProposalId")?, id(input, "survivorId")?);
             Ok(Operation::AcceptMerge { proposal, survivor, note })
+        },
+    },
+    Verb {
+        name: "erasePerson",
+        doc: "Erases a record about a person for good, with its history and everything else that is kept of it, here and \
+              on every device. What remains says that there was a record, of which kind, and when and why it was erased.",
+        returns: EntityKind::Erasure,
+        input: &[
+            ("kind", "ErasableKind!", "The kind of the record. The months of a job record are erased with it."),
+            ("subjectId", "ID!", "The record."),
+            ("reason", "ErasureReason!", "Why."),
+        ],
+        read: |input| {
+            let kind = ErasableKind::parse(required(input, "kind")?);
+            let kind = kind.kind().filter(|kind| *kind != EntityKind::MonthlyJobStatus);
+            let kind = kind.ok_or_else(|| bad_input("`kind` is erased with the record that it belongs to."))?;
+            Ok(Operation::ErasePerson {
+                kind,
+                subject: id(input, "subjectId")?,
+                reason: required(input, "reason")?.to_owned(),
+            })
         },
     },
     Verb {

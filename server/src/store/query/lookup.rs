@@ -41,3 +41,11 @@ pub async fn kind_of(conn: &mut Conn, programme_id: Uuid, id: Uuid) -> Result<Op
     let number = found.map(|record| record.int(0)).transpose()?;
     Ok(number.and_then(|number| u16::try_from(number).ok()).and_then(EntityKind::from_number))
 }
+
+/// Returns the row into which one was merged. It says nothing about whether the viewer may see the row.
+pub async fn survivor_of(conn: &mut Conn, programme_id: Uuid, id: Uuid) -> Result<Option<Uuid>, StoreError> {
+    const SURVIVOR: &str =
+        "SELECT survivor_id FROM merge_proposal WHERE programme_id = $1 AND alias_id = $2 AND state = 'MERGED' LIMIT 1";
+    let found = conn.query_opt(Sql::new(SURVIVOR).bind(programme_id).bind(id)).await?;
+    found.map(|record| record.uuid(0)).transpose()
+}

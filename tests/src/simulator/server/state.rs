@@ -119,6 +119,11 @@ pub fn outbox_key(outbox: &Outbox) -> OutboxKey {
     (outbox.programme, outbox.device, outbox.incarnation)
 }
 
+/// What is said of a mutation that was held or refused and is about an erased row.
+fn erased(no: u64) -> String {
+    format!(r#"{{"no": {no}, "outcome": "rejected", "code": "REJECT_ERASED"}}"#)
+}
+
 impl State {
     /// Returns the number that the next commit of a programme takes.
     pub fn next_seq(&self, programme: Uuid) -> u64 {
@@ -324,6 +329,22 @@ impl State {
     /// Notes that a commit applied a mutation that was held.
     pub fn release(&mut self, outbox: OutboxKey, no: u64, seq: u64) {
         self.releases.entry((outbox.0, seq)).or_default().push((outbox, no));
+    }
+
+    /// Forgets what rows said before, and what was sent about them.
+    pub fn purge(&mut self, purged: &[Key]) {
+        for key in purged {
+            self.changes.remove(key);
+            self.graves.remove(key);
+            let of_row = |record: &MutationRecord| (record.kind, record.row_id) == (key.1.number(), key.2);
+            let kept =
+                self.mutations.iter_mut().filter(|((outbox, _), kept)| outbox.0 == key.0 && of_row(&kept.record));
+            for ((_, no), kept) in kept {
+                kept.record.payload = None;
+                kept.record.result = matches!(kept.record.outcome, 'H' | 'R').then(|| erased(*no));
+                kept.record.outcome = if kept.record.outcome == 'H' { 'R' } else { kept.record.outcome };
+            }
+        }
     }
 
     /// Returns the seal of the push that a mutation came with.

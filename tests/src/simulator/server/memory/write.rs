@@ -7,9 +7,9 @@ use server::domain::viewer::Viewer;
 use server::store::mutations::{FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
 use server::store::rows::StoredRow;
 use server::store::{StoreError, WriteTx};
-use sync_protocol::code::HeldState;
+use sync_protocol::code::{ErasableKind, HeldState};
 use sync_protocol::cursor::Fork;
-use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, ReportingPeriod, Row};
+use sync_protocol::entity::{Entity as _, EntityKind, Erasure, HeldItem, ReportingPeriod, Row};
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::time::Date;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::read::{held_mutation, rows_of, viewer_of};
 use super::{Answer, MemoryStore, lock};
 use crate::simulator::bug::Bug;
-use crate::simulator::server::state::{Kept, OutboxKey, Seal, State, Touch, outbox_key};
+use crate::simulator::server::state::{Kept, Key, OutboxKey, Seal, State, Touch, outbox_key};
 
 /// A transaction: it reads what was there when it began, and writes everything at its commit.
 pub struct MemoryTx {
@@ -35,6 +35,7 @@ struct Work {
     outboxes: BTreeMap<OutboxKey, (u64, ChainHash)>,
     records: Vec<(OutboxKey, MutationRecord)>,
     settled: Vec<(OutboxKey, u64, char, Option<String>, u64)>,
+    purged: Vec<Key>,
 }
 
 impl MemoryTx {
@@ -229,6 +230,11 @@ impl WriteTx for MemoryTx {
         }
         self.store.call().await;
         self.programme = programme;
+        let is_erased = |row: &Row| self.row(programme, EntityKind::Erasure, Erasure::id_of(row.id).0).is_some();
+        if rows.iter().any(|row| ErasableKind::of(kind).is_some() && is_erased(row)) {
+            let (constraint, message) = ("erasure_pkey".to_owned(), "a row was erased".to_owned());
+            return Err(StoreError::Constraint { constraint, message });
+        }
         if let Some(row) = rows.iter().find(|row| self.row(programme, kind, row.id).is_some()) {
             let constraint = format!("{}_pkey", kind.def().name);
             return Err(StoreError::Constraint { constraint, message: format!("{} is there already", row.id) });
@@ -277,6 +283,12 @@ impl WriteTx for MemoryTx {
     ) -> Answer<()> {
         self.store.call().await;
         self.work.settled.push((outbox_key(&held.outbox), held.no, outcome, result, seq));
+        Ok(())
+    }
+
+    async fn purge(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<()> {
+        self.store.call().await;
+        self.work.purged.extend(ids.iter().map(|id| (programme, kind, *id)));
         Ok(())
     }
 
@@ -343,5 +355,6 @@ impl Work {
                 state.release(outbox, no, seq);
             }
         }
+        state.purge(&self.purged);
     }
 }

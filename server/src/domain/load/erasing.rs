@@ -1,0 +1,142 @@
+//! Loads what the erasure of a record takes along: everything that says something about the same person.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use sync_protocol::code::{ErasableKind, MergeState};
+use sync_protocol::entity::{Entity as _, EntityKind, Erasure, HeldItem, MergeProposal, Row};
+use sync_protocol::mutation::{Mutation, Op};
+use uuid::Uuid;
+
+use super::merging::{lock_rows, referring_to};
+use super::{Key, Loaded};
+use crate::domain::write::Batch;
+use crate::store::{StoreError, WriteTx};
+
+/// The rows that go with an erased record.
+#[derive(Clone, Debug, Default)]
+pub(in crate::domain) struct Circle {
+    /// The record, what was merged into it, and what belongs to these.
+    pub records: BTreeSet<Key>,
+    /// Rows of the server's own that quote them.
+    pub traces: BTreeSet<Key>,
+}
+
+/// Loads and locks what each erasure of the batch takes along.
+pub(super) async fn load_circles(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    mutations: &[&Mutation],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    for mutation in mutations.iter().filter(|m| m.kind == EntityKind::Erasure && m.op == Op::Put) {
+        let Some(subject) = subject_of(mutation) else { continue };
+        let circle = circle(tx, programme, subject).await?;
+        let mut ids: BTreeMap<EntityKind, Vec<Uuid>> = BTreeMap::new();
+        circle.records.iter().chain(&circle.traces).for_each(|(kind, id)| ids.entry(*kind).or_default().push(*id));
+        for (kind, ids) in ids {
+            lock_rows(tx, programme, kind, &ids, loaded).await?;
+        }
+        loaded.circles.insert(mutation.row_id, circle);
+    }
+    Ok(())
+}
+
+/// Finds out which of the rows that mutations name were erased. Asked only of rows that are not there, and of new ones
+/// that the store would not take.
+pub(super) async fn load_erased(
+    tx: &mut impl WriteTx,
+    batch: &Batch<'_>,
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let was_refused = !batch.trusts_new && !batch.is_office();
+    let sent = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref());
+    let created = sent.filter(|mutation| was_refused && mutation.op == Op::Put).map(|mutation| mutation.row_id);
+    let asked: BTreeSet<Uuid> = loaded.unknown.iter().map(|(_, id)| *id).chain(created).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = asked.iter().map(|id| Erasure::id_of(*id).0).collect();
+    let found = tx.existing(batch.outbox.programme, EntityKind::Erasure, &ids).await?;
+    let found: HashSet<Uuid> = found.into_iter().collect();
+    loaded.erased.extend(asked.into_iter().filter(|id| found.contains(&Erasure::id_of(*id).0)));
+    Ok(())
+}
+
+/// Returns the record that an erasure is about.
+pub(in crate::domain) fn subject_of(erasure: &Mutation) -> Option<Key> {
+    let get = |name| {
+        let at = Erasure::DEF.position(name)?;
+        erasure.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
+    };
+    let kind = ErasableKind::parse(get("subject_kind")?.as_text()?);
+    Some((kind.kind()?, get("subject_id")?.as_uuid()?))
+}
+
+async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Result<Circle, StoreError> {
+    let mut circle = Circle::default();
+    let persons = persons(tx, programme, id, &mut circle).await?;
+    circle.records.extend(persons.iter().map(|id| (kind, *id)));
+    for (child, at) in referring_to(kind) {
+        let found = tx.children(programme, child, child.def().fields[at].name, &persons).await?;
+        circle.records.extend(found.iter().map(|row| (child, row.id)));
+    }
+    let ids: Vec<Uuid> = circle.records.iter().map(|(_, id)| *id).collect();
+    for trace in [EntityKind::Conflict, EntityKind::HeldItem, EntityKind::LateAdjustment] {
+        let found = tx.children(programme, trace, "subject_id", &ids).await?;
+        circle.traces.extend(found.iter().map(|row| (trace, row.id)));
+    }
+    let rows = tx.read(programme, kind, &persons).await?;
+    circle.traces.extend(held_about(tx, programme, kind, &rows, &ids).await?);
+    Ok(circle)
+}
+
+/// Returns the record and everything that was merged into it, and takes the proposals about them along.
+async fn persons(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    id: Uuid,
+    circle: &mut Circle,
+) -> Result<Vec<Uuid>, StoreError> {
+    let proposal = EntityKind::MergeProposal;
+    let (mut persons, mut next) = (vec![id], vec![id]);
+    while !next.is_empty() {
+        let mut merged = Vec::new();
+        for field in ["survivor_id", "first_id", "second_id"] {
+            let found = tx.children(programme, proposal, field, &next).await?;
+            circle.traces.extend(found.iter().map(|row| (proposal, row.id)));
+            merged.extend(found.iter().filter_map(|row| alias_of(row, &next)));
+        }
+        merged.retain(|id| !persons.contains(id));
+        merged.sort_unstable();
+        merged.dedup();
+        persons.extend(&merged);
+        next = merged;
+    }
+    Ok(persons)
+}
+
+/// Returns the row that was merged into one of `survivors`.
+fn alias_of(proposal: &Row, survivors: &[Uuid]) -> Option<Uuid> {
+    let proposal = MergeProposal::from_row(proposal).ok()?;
+    let is_merged = proposal.state == MergeState::Merged && survivors.contains(&proposal.survivor_id?);
+    proposal.alias_id.filter(|_| is_merged)
+}
+
+/// Returns the held changes of the same enterprise that name one of the records: a month of a job record, say, that
+/// has not taken effect.
+async fn held_about(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    kind: EntityKind,
+    rows: &[Row],
+    ids: &[Uuid],
+) -> Result<Vec<Key>, StoreError> {
+    let enterprises: Vec<Uuid> = rows.iter().filter_map(|row| row.get(kind.def(), "enterprise_id").as_uuid()).collect();
+    let found = tx.children(programme, EntityKind::HeldItem, "enterprise_id", &enterprises).await?;
+    let names = |item: &HeldItem| {
+        let content = item.content.iter().flat_map(|content| content.0.values());
+        content.filter_map(|value| value.as_str()?.parse().ok()).any(|id: Uuid| ids.contains(&id))
+    };
+    let items = found.iter().filter_map(|row| HeldItem::from_row(row).ok()).filter(names);
+    Ok(items.map(|item| (EntityKind::HeldItem, item.id.0)).collect())
+}
