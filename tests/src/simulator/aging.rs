@@ -22,6 +22,7 @@ const OLDER_OUTBOX: &str = "
     DELETE FROM _meta WHERE name = 'acked';
     DROP TABLE answered;
     DROP TABLE earlier_incarnation;
+    DROP TABLE emptied;
     PRAGMA user_version = 1;
     COMMIT;
 ";

@@ -177,7 +177,7 @@ fn an_outbox_is_copied_aside_before_it_is_migrated_and_the_copy_is_kept_for_thir
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     put(&store, finding(1, 9, "mine"));
-    let undo = "DROP TABLE earlier_incarnation; PRAGMA user_version = 2";
+    let undo = "DROP TABLE emptied; DROP TABLE earlier_incarnation; PRAGMA user_version = 2";
     store.inner.lock().outbox.conn.execute_batch(undo).unwrap();
     store.close().unwrap();
     let store = open(folder.path());
