@@ -599,6 +599,7 @@ fn what_was_recorded_about_an_erased_person_is_emptied_and_never_sent_again_unde
     };
     let quotes = |payload: &Vec<u8>| payload.windows(6).any(|bytes| bytes == b"Kanaru");
     assert_eq!(kept(&store).iter().filter(|payload| quotes(payload)).count(), 0);
+    store.flush().unwrap();
     drop(store);
     let store = open(folder.path());
     // A server that lost both gets the rest as it was, and of this one only that there was something.
