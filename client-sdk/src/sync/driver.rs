@@ -1,4 +1,5 @@
-//! Does what the machine says: one request at a time, the network and the store side by side.
+//! Does what the machine says: one answer after the other, the network and the store side by side. While many changes are
+//! pushed, the next request is on its way before the last one is answered.
 
 mod pace;
 mod request;
