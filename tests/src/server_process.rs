@@ -150,7 +150,7 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
 
 /// Returns the path of a program of this package: Cargo puts them beside the folder of its tests.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let deps = test.parent().expect("a test is in a folder");
-    deps.with_file_name(name)
+    let own = std::env::current_exe().expect("a program has a path");
+    let folder = own.parent().expect("a program is in a folder");
+    if folder.ends_with("deps") { folder.with_file_name(name) } else { folder.join(name) }
 }
