@@ -73,10 +73,11 @@ pub struct Phone {
     pub world: Arc<SimWorld>,
     /// Where its files are.
     pub folder: PathBuf,
+    /// The open store; `None` while the phone is off. Before the disk: a disk that goes while files on it are open stays
+    /// in memory, with every file that it knows.
+    pub store: Option<Store>,
     /// The disk under them.
     pub disk: PhoneDisk,
-    /// The open store; `None` while the phone is off.
-    pub store: Option<Store>,
     /// The request that is under way; replies to others come too late.
     pub request: u64,
     /// When something was last heard of the request that is under way, or when it was sent.
