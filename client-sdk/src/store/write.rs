@@ -61,6 +61,8 @@ pub struct WriteBatch<'s> {
     inner: &'s mut Inner,
     author: UserId,
     now: Timestamp,
+    /// The same for the rules; `None` when the clock shows less than the server's did last, and so is wrong.
+    judged_now: Option<Timestamp>,
     uptime_ms: u64,
     group: Option<u64>,
     reason: Option<String>,
@@ -120,8 +122,10 @@ impl Store {
         work: impl FnOnce(&mut WriteBatch<'_>) -> Result<T>,
     ) -> Result<(T, u32)> {
         let (now, uptime_ms) = (self.world.now(), self.world.uptime_ms());
-        let mut batch =
-            WriteBatch { store: self, inner, author, now, uptime_ms, group: None, reason: None, recorded: 0 };
+        let day_ms = inner.outbox.day_ms()?;
+        let judged_now = (now.0 >= day_ms).then_some(now);
+        let (group, reason, recorded) = (None, None, 0);
+        let mut batch = WriteBatch { store: self, inner, author, now, judged_now, uptime_ms, group, reason, recorded };
         batch.inner.outbox.begin()?;
         let value = work(&mut batch)?;
         let recorded = batch.recorded;
@@ -232,9 +236,7 @@ impl WriteBatch<'_> {
     }
 
     fn checked(&self, kind: EntityKind, before: Option<&Row>, mut after: Row) -> Result<Row> {
-        let is_wrong = self.now.0 < self.inner.outbox.day_ms()?;
-        let now = (!is_wrong).then_some(self.now);
-        let proposal = Proposal { kind, before, after: &mut after, author: self.author, now };
+        let proposal = Proposal { kind, before, after: &mut after, author: self.author, now: self.judged_now };
         let refusals = self.store.validator.check(proposal, self)?;
         if refusals.is_empty() { Ok(after) } else { Err(Error::Refused(refusals)) }
     }
