@@ -71,13 +71,13 @@ impl Store {
 
     /// Returns whether what was made may be sent after a request that is not answered yet.
     pub fn goes_on(&self, made: &PushBytes) -> bool {
-        let inner = self.lock();
-        made.incarnation == inner.outbox.incarnation && inner.outbox.seek.is_none()
+        made.goes_on(&self.lock().outbox)
     }
 
     /// Returns whether more waits after what was made, and is certain to be sent next.
     pub fn has_more(&self, made: &PushBytes) -> bool {
-        made.upto > made.after && self.goes_on(made) && made.upto < self.lock().outbox.last
+        let outbox = &self.lock().outbox;
+        made.upto > made.after && made.goes_on(outbox) && made.upto < outbox.last
     }
 
     /// Returns whether a request that began at a place would begin there now.
@@ -126,6 +126,10 @@ impl PushBytes {
     /// Returns where a request with these changes begins, of a device that has everything up to `cursor`.
     pub fn place(&self, cursor: Cursor) -> Place {
         Place { incarnation: self.incarnation, after: self.after, cursor }
+    }
+
+    fn goes_on(&self, outbox: &Outbox) -> bool {
+        self.incarnation == outbox.incarnation && outbox.seek.is_none()
     }
 
     fn after(outbox: &Outbox, after: u64, share: &Share) -> Result<Self> {

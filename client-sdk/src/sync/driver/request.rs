@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sync_protocol::wire::Message;
-use tokio::task::{AbortHandle, JoinHandle};
+use sync_protocol::wire::{Hello, Message};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::on_thread;
@@ -42,7 +42,7 @@ pub(super) struct Sent {
     pub(super) started_ms: u64,
     /// The pushes of the request that follows at once; `None` when none does.
     pub(super) next: Option<Prepared>,
-    /// Where the device stood, when the request was made before the one before it was answered.
+    /// Where its pushes begin.
     place: Option<Place>,
 }
 
@@ -55,14 +55,11 @@ struct Made {
 }
 
 /// A request that went out before the one before it was answered. Dropped, it is given up.
-pub(super) struct Ahead {
-    sending: JoinHandle<Result<Option<Sent>>>,
-    given_up: AbortHandle,
-}
+pub(super) struct Ahead(JoinHandle<Result<Option<Sent>>>);
 
 impl Line {
-    /// Sends a request; `None` when nobody is signed in, or what was prepared for a request ahead holds no longer. Begins with the pushes of the one after it: the server works on
-    /// these meanwhile.
+    /// Sends a request; `None` when nobody is signed in, or what was prepared for a request ahead holds no longer. Begins
+    /// with the pushes of the one after it: the server works on these meanwhile.
     pub(super) async fn send(&self, request: Request) -> Result<Option<Sent>> {
         let Some(access_token) = self.access_token().await? else { return Ok(None) };
         let budget_bytes = request.budget_bytes;
@@ -78,37 +75,32 @@ impl Line {
     pub(super) fn send_ahead(self: &Arc<Self>, prepared: Prepared, budget_bytes: usize) -> Ahead {
         let line = Arc::clone(self);
         let request = Request { push: true, wait_ms: 0, budget_bytes, prepared: Some(prepared), is_ahead: true };
-        let sending = tokio::spawn(async move { line.send(request).await });
-        Ahead { given_up: sending.abort_handle(), sending }
+        Ahead(tokio::spawn(async move { line.send(request).await }))
     }
 
     async fn access_token(&self) -> Result<Option<Zeroizing<String>>> {
         Ok(on_thread(&self.store, Store::tokens).await?.map(|tokens| tokens.access))
     }
 
-    async fn make(&self, request: Request) -> Result<Option<Made>> {
-        let ready = match request.prepared {
+    async fn make(&self, mut request: Request) -> Result<Option<Made>> {
+        let ready = match request.prepared.take() {
             Some(Prepared(task)) => task.await.ok().and_then(Result::ok).flatten(),
             None => None,
         };
-        let (app, wait_ms, budget_bytes) = (self.app.clone(), request.wait_ms, request.budget_bytes);
+        let (app, Request { push, wait_ms, budget_bytes, is_ahead, .. }) = (self.app.clone(), request);
         on_thread(&self.store, move |store| {
             let mut hello = store.hello(&app, wait_ms)?;
-            let mut pushed = match (request.push, request.is_ahead) {
-                (true, true) => match ready.filter(|ready| store.goes_on(ready)) {
-                    Some(ready) => Some(ready),
-                    None => return Ok(None),
-                },
-                (true, false) => Some(store.push_bytes(ready, budget_bytes)?),
+            let pushed = match (push, is_ahead) {
                 (false, _) => None,
+                (true, false) => Some(store.push_bytes(ready, budget_bytes)?),
+                (true, true) => ready.filter(|ready| store.goes_on(ready)),
             };
-            let (place, checks) = (pushed.as_ref().map(|pushed| pushed.place(hello.cursor)), store.checks()?);
+            if is_ahead && pushed.is_none() {
+                return Ok(None);
+            }
+            let checks = store.checks()?;
             hello.more = checks.is_empty() && pushed.as_ref().is_some_and(|pushed| store.has_more(pushed));
-            let (has_more, mut bytes) = (hello.more, Vec::new());
-            Message::Hello(hello).write(&mut bytes);
-            bytes.append(&mut pushed.as_mut().map(|pushed| std::mem::take(&mut pushed.frames)).unwrap_or_default());
-            checks.iter().for_each(|check| check.write(&mut bytes));
-            Ok(Some(Made { bytes, place, followed: pushed.filter(|_| has_more) }))
+            Ok(Some(Made::of(hello, pushed, &checks)))
         })
         .await
     }
@@ -119,11 +111,24 @@ impl Line {
     }
 }
 
+impl Made {
+    fn of(hello: Hello, mut pushed: Option<PushBytes>, checks: &[Message]) -> Self {
+        let (place, has_more) = (pushed.as_ref().map(|pushed| pushed.place(hello.cursor)), hello.more);
+        let mut bytes = Vec::new();
+        Message::Hello(hello).write(&mut bytes);
+        if let Some(pushed) = &mut pushed {
+            bytes.append(&mut pushed.frames);
+        }
+        checks.iter().for_each(|check| check.write(&mut bytes));
+        Self { bytes, place, followed: pushed.filter(|_| has_more) }
+    }
+}
+
 impl Ahead {
     /// Returns the request when it is answered and still the one that comes next: what the server answered to the one
     /// before it may have changed what the device has to send. Otherwise the request is made anew.
     pub(super) async fn if_next(mut self, store: &Arc<Store>) -> Result<Option<Sent>> {
-        let Ok(Ok(Some(sent))) = (&mut self.sending).await else { return Ok(None) };
+        let Ok(Ok(Some(sent))) = (&mut self.0).await else { return Ok(None) };
         let Some(place) = sent.place.filter(|_| sent.answer.is_ok()) else { return Ok(None) };
         let is_next = on_thread(store, move |store| store.stands_at(&place)).await?;
         Ok(is_next.then_some(sent))
@@ -132,6 +137,6 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.given_up.abort();
+        self.0.abort();
     }
 }
