@@ -3,7 +3,8 @@
 //! Every few seconds the head of each programme is noted in a file that is not restored together with the database.
 //! A programme that is not where its mark says has gone back in time. It gets a new epoch, and its numbers go on far
 //! beyond the mark, so that no number ever means two things. Devices notice the epoch, bring back what the server
-//! lost, and repair what they show. What was erased is in the same file, and is erased again. Edits of the office exist nowhere else: archive the write-ahead log for them.
+//! lost, and repair what they show. What was erased is in the same file, and is erased again. Edits of the office exist
+//! nowhere else: archive the write-ahead log for them.
 
 pub mod durable;
 mod erasures;

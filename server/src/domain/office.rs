@@ -4,10 +4,11 @@
 //! effect is answered from its record when it comes again.
 
 use sync_protocol::code::Role;
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{Entity, EntityKind, Row};
 use sync_protocol::field::ScopeRule;
 use sync_protocol::id::UserId;
-use sync_protocol::mutation::{ChainHash, Mutation};
+use sync_protocol::mutation::{ChainHash, Mutation, Op};
+use sync_protocol::patch;
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
@@ -168,9 +169,14 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
     let result = request.operation.result(request.mutation_id);
     let mut ordered: Vec<&Change> = changes.iter().collect();
     ordered.sort_by_key(|change| (change.kind, change.row_id) != result);
+    batch_of(request.viewer, outbox, request.now, &ordered)
+}
+
+/// Returns changes of the office as one batch, which takes effect whole or not at all.
+fn batch_of<'v>(viewer: &'v Viewer, outbox: Outbox, now: Timestamp, changes: &[&Change]) -> Batch<'v> {
     let mut hash = ChainHash::START;
-    let mutations = (1..).zip(ordered).map(|(no, change)| {
-        let mutation = mutation(request, no, change);
+    let mutations = (1..).zip(changes).map(|(no, change)| {
+        let mutation = mutation(viewer, now, no, change);
         let payload = mutation.encode();
         hash = hash.then(&payload);
         Incoming { no, hash, payload, mutation: Some(mutation) }
@@ -178,8 +184,8 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
     Batch {
         outbox,
         earlier: &[],
-        viewer: request.viewer,
-        received_at: request.now,
+        viewer,
+        received_at: now,
         clock_offset_ms: 0,
         uptime_ms: None,
         is_strict: true,
@@ -188,14 +194,14 @@ fn batch<'v>(request: &Request<'v>, outbox: Outbox, changes: &[Change]) -> Batch
     }
 }
 
-fn mutation(request: &Request<'_>, no: u64, change: &Change) -> Mutation {
+fn mutation(viewer: &Viewer, now: Timestamp, no: u64, change: &Change) -> Mutation {
     Mutation {
         no,
         op: change.op,
         kind: change.kind,
         row_id: change.row_id,
-        author: UserId(request.viewer.user_id),
-        captured_at: request.now,
+        author: UserId(viewer.user_id),
+        captured_at: now,
         uptime_ms: 0,
         base_seq: change.base_seq,
         field_bases: Vec::new(),
@@ -204,6 +210,20 @@ fn mutation(request: &Request<'_>, no: u64, change: &Change) -> Mutation {
         reason: None,
         unknown: Vec::new(),
     }
+}
+
+/// Creates a row in the name of someone in the office whose permission was judged before. `id` is that of the operation.
+/// The caller commits. Returns the number of the commit.
+pub async fn repeat_creation<T: Entity>(
+    tx: &mut impl WriteTx,
+    viewer: &Viewer,
+    (id, now): (Uuid, Timestamp),
+    created: &T,
+) -> Result<u64, StoreError> {
+    let row = created.to_row();
+    let change = Change { op: Op::Put, kind: T::DEF.kind, row_id: row.id, base_seq: 0, patch: patch::creation(&row) };
+    let outbox = Outbox { programme: viewer.programme_id, device: Uuid::nil(), incarnation: id };
+    Ok(write::apply(tx, &batch_of(viewer, outbox, now, &[&change])).await?.seq)
 }
 
 fn is_effective(outcome: Outcome) -> bool {

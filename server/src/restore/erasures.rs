@@ -1,18 +1,15 @@
-//! The list of erased records, kept beside the marks: a database that is restored from before an erasure would bring the
-//! person back, and phones that return what it lost would, too.
+//! The list of erased records, kept beside the marks: a database that is restored from before an erasure would bring
+//! the person back, and phones that return what it lost would, too.
 
 use serde::{Deserialize, Serialize};
 use sync_protocol::code::{ErasableKind, ErasureReason, Locale, Role};
-use sync_protocol::entity::{Entity as _, EntityKind, Erasure};
+use sync_protocol::entity::Erasure;
 use sync_protocol::id::UserId;
-use sync_protocol::mutation::{ChainHash, Mutation, Op};
-use sync_protocol::patch;
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::office;
 use crate::domain::viewer::Viewer;
-use crate::domain::write::{self, Batch, Incoming};
-use crate::store::mutations::Outbox;
 use crate::store::{Db, StoreError, epochs};
 use crate::world::World;
 
@@ -71,41 +68,11 @@ pub(super) async fn repeat(db: &Db, world: &dyn World, programme: Uuid, noted: &
 }
 
 async fn erase(db: &Db, world: &dyn World, programme: Uuid, erasure: &Erasure) -> Result<u64, StoreError> {
-    let (now, author) = (world.now(), erasure.erased_by);
-    let row = erasure.to_row();
-    let mutation = Mutation {
-        no: 1,
-        op: Op::Put,
-        kind: EntityKind::Erasure,
-        row_id: row.id,
-        author,
-        captured_at: now,
-        uptime_ms: 0,
-        base_seq: 0,
-        field_bases: Vec::new(),
-        patch: patch::creation(&row),
-        group: None,
-        reason: None,
-        unknown: Vec::new(),
-    };
-    let payload = mutation.encode();
-    let incoming = Incoming { no: 1, hash: ChainHash::START.then(&payload), payload, mutation: Some(mutation) };
     // Whoever erased it was allowed to; what became of that person's account since does not bring the other one back.
     let (role, locale, grants) = (Role::MonitoringOfficer, Locale::Ro, Vec::new());
-    let viewer = Viewer { user_id: author.0, programme_id: programme, role, locale, grants };
-    let batch = Batch {
-        outbox: Outbox { programme, device: Uuid::nil(), incarnation: world.new_id() },
-        earlier: &[],
-        viewer: &viewer,
-        received_at: now,
-        clock_offset_ms: 0,
-        uptime_ms: None,
-        is_strict: false,
-        trusts_new: false,
-        mutations: vec![incoming].into(),
-    };
+    let viewer = Viewer { user_id: erasure.erased_by.0, programme_id: programme, role, locale, grants };
     let mut tx = db.conn().await?.write_tx().await?;
-    let written = write::apply(&mut tx, &batch).await?;
+    let seq = office::repeat_creation(&mut tx, &viewer, (world.new_id(), world.now()), erasure).await?;
     tx.commit().await?;
-    Ok(written.seq)
+    Ok(seq)
 }
