@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::cursor;
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::field::Origin;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
@@ -16,7 +15,6 @@ use uuid::Uuid;
 use self::approval::Approval;
 use super::load::{Key, Loaded, references};
 use super::merge::{Clash, Writer};
-use super::policy::{self, Action};
 use super::traces;
 use super::traces::Voided;
 use super::viewer::Viewer;
@@ -31,6 +29,7 @@ mod duplicates;
 mod erasing;
 mod late;
 mod merging;
+mod permission;
 
 /// What a batch does to the rows of one kind.
 #[derive(Debug, Default)]
@@ -141,6 +140,11 @@ impl Verdict {
 
     fn fails_group(&self) -> bool {
         !self.is_written() && !self.is_erased()
+    }
+
+    /// Returns what becomes of it in an atomic group that failed by another one, `None` when the group did not fail.
+    fn in_group<'v>(&'v self, failed: Option<&'v Self>) -> &'v Self {
+        failed.filter(|_| !self.is_erased()).unwrap_or(self)
     }
 
     /// Keeps a mutation until a person has looked at it.
@@ -278,7 +282,7 @@ impl Decider<'_> {
             self.restore(saved);
         }
         for (incoming, verdict) in group.iter().zip(&verdicts) {
-            let decisive = if verdict.is_erased() { verdict } else { failed.map_or(verdict, |at| &verdicts[at]) };
+            let decisive = verdict.in_group(failed.map(|at| &verdicts[at]));
             results.push(self.conclude(incoming.no, decisive));
             self.trace(incoming, decisive);
         }
@@ -418,54 +422,6 @@ impl Decider<'_> {
             slot.before = Some(patch::empty_row(kind.def(), change.row.id));
         }
         self.put(key, slot, Some(change.row));
-    }
-
-    fn check_permission(
-        &self,
-        mutation: &Mutation,
-        before: Option<&Row>,
-        after: &Row,
-        source: &Source<'_>,
-    ) -> Option<Verdict> {
-        let denied = Some(Verdict::Rejected { code: "REJECT_SCOPE", violation: None });
-        let def = mutation.kind.def();
-        let is_offered = match def.origin {
-            Origin::Field => true,
-            Origin::Office => source.is_office() || before.is_some(),
-            Origin::Server => {
-                let is_decided_by_people =
-                    matches!(mutation.kind, EntityKind::Conflict | EntityKind::HeldItem | EntityKind::MergeProposal);
-                is_decided_by_people && mutation.op == Op::Patch && before.is_some()
-            }
-        };
-        let actions = policy::needed(mutation.op, mutation.kind, before, after, &mutation.patch);
-        // Both sides, or moving a row would leak it.
-        let rows = before.into_iter().chain([after]);
-        let scopes: Vec<Uuid> = rows.map(|row| row.scope_id(def, self.batch.outbox.programme)).collect();
-        let may = |viewer: &Viewer, scope, at| {
-            let decide = |action: &Action| policy::decide(viewer, *action, mutation.kind, scope, at);
-            actions.iter().all(|action| decide(action).is_allowed())
-        };
-        // Who approves what nobody can date lets it count as work of the day on which it came.
-        let at = source.captured_at(mutation).unwrap_or(source.received_at);
-        // Who approves held work may let it take effect where its author could not.
-        let is_approved = source.approval.is_some() || source.is_vouched_for;
-        let may_approver = |scope| is_approved && may(self.batch.viewer, scope, self.batch.received_at);
-        let is_allowed = |scope: &Uuid| may(source.viewer, *scope, at) || may_approver(*scope);
-        if is_offered && scopes.iter().all(is_allowed) {
-            return None;
-        }
-        // Whoever lost the permission may not have heard of it: the work is kept, and a person decides.
-        let ends = source.viewer.grants.iter().filter_map(|grant| grant.valid_until_at).filter(|until| *until <= at);
-        let last_instants: Vec<Timestamp> = ends.map(|until| until.plus_ms(-1)).collect();
-        let was_allowed = |scope: &Uuid| last_instants.iter().any(|last| may(source.viewer, *scope, *last));
-        let is_kept =
-            is_offered && !source.is_office() && scopes.iter().all(|scope| is_allowed(scope) || was_allowed(scope));
-        if !is_kept {
-            return denied;
-        }
-        // The parts of something that waits for a decision come with it.
-        Some(self.missing_parent(mutation).map_or_else(Verdict::grant_ended, Verdict::waiting_for))
     }
 
     fn missing_parent(&self, mutation: &Mutation) -> Option<Key> {

@@ -103,8 +103,7 @@ impl<'b> Decider<'b> {
             self.restore(saved);
         }
         self.is_verbatim = false;
-        let decisive =
-            |at: usize| if verdicts[at].is_erased() { &verdicts[at] } else { &verdicts[failed.unwrap_or(at)] };
+        let decisive = |at: usize| verdicts[at].in_group(failed.map(|at| &verdicts[at]));
         if let Some(Verdict::Held(hold)) = failed.map(|at| &verdicts[at]) {
             let changed = group.iter().filter(|(_, held, _)| held.waits_for_id != hold.waits_for);
             for (_, held, _) in changed {
