@@ -53,12 +53,9 @@ pub fn decide(
     dice: &mut Dice,
 ) -> String {
     let officer = cast.programmes[programme].officer;
-    let submitted = server.rows(programme, EntityKind::Visit);
-    let submitted: Vec<_> = submitted
-        .into_iter()
-        .filter(|(row, _)| row.get(Visit::DEF, "status").as_text() == Some(VisitStatus::Submitted.code()))
-        .collect();
-    let Some((row, seq)) = dice.pick(&submitted).cloned() else { return "nothing to decide".to_owned() };
+    let is_submitted = ("status", VisitStatus::Submitted.code());
+    let submitted = pick_where(server, programme, EntityKind::Visit, is_submitted, dice);
+    let Some((row, seq)) = submitted else { return "nothing to decide".to_owned() };
     let Ok(mut visit) = Visit::from_row(&row) else { return "an odd visit".to_owned() };
     if dice.per_mille(500) {
         visit.status = VisitStatus::Validated;
@@ -82,9 +79,8 @@ pub fn merge(
     dice: &mut Dice,
 ) -> String {
     let kind = EntityKind::MergeProposal;
-    let is_open = |row: &Row| row.get(kind.def(), "state").as_text() == Some(MergeState::Open.code());
-    let open: Vec<_> = server.rows(programme, kind).into_iter().filter(|(row, _)| is_open(row)).collect();
-    let Some((row, seq)) = dice.pick(&open).cloned() else { return "nothing to merge".to_owned() };
+    let open = pick_where(server, programme, kind, ("state", MergeState::Open.code()), dice);
+    let Some((row, seq)) = open else { return "nothing to merge".to_owned() };
     let Ok(mut proposal) = MergeProposal::from_row(&row) else { return "an odd proposal".to_owned() };
     proposal.decision_note = Some(format!("birou {}", deeds.next()));
     if dice.per_mille(700) {
@@ -148,6 +144,19 @@ pub fn bar(
 
 fn pick(server: &Backend, programme: usize, kind: EntityKind, dice: &mut Dice) -> Option<(Row, u64)> {
     dice.pick(&server.rows(programme, kind)).cloned()
+}
+
+/// Picks a row of which a field has a code.
+fn pick_where(
+    server: &Backend,
+    programme: usize,
+    kind: EntityKind,
+    (field, code): (&str, &str),
+    dice: &mut Dice,
+) -> Option<(Row, u64)> {
+    let mut rows = server.rows(programme, kind);
+    rows.retain(|(row, _)| row.get(kind.def(), field).as_text() == Some(code));
+    dice.pick(&rows).cloned()
 }
 
 fn create(
