@@ -69,9 +69,7 @@ impl Inner {
         self.cache.commit()?;
         Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered })
     }
-}
 
-impl Inner {
     /// Lets go of changes that came too late: the server has erased what they are about.
     fn empty_erased(&mut self, told: &Told) -> Result<()> {
         let erased = told.singles.iter().filter(|(_, (_, answer))| erase::is_erased(answer));

@@ -120,8 +120,8 @@ impl Inner {
         Ok(self.repairs()? > 0 || self.has_questions()?)
     }
 
-    /// Whether the next request is to ask for digests: the server's clock shows another day, something gave a reason, or a download is
-    /// about to be complete. Not while it is known what differs.
+    /// Whether the next request is to ask for digests: the server's clock shows another day, something gave a reason, or a
+    /// download is about to be complete. Not while it is known what differs.
     pub(super) fn is_verification_due(&self) -> Result<bool> {
         if self.repairs()? > 0 && self.has_questions()? {
             return Ok(false);
