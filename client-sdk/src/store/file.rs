@@ -208,6 +208,9 @@ impl DbFile {
             }
         };
         conn.set_prepared_statement_cache_capacity(256);
+        // Without it a bound value that the planner has looked at, as each limit is, makes the statement be compiled
+        // again at every run.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).doing("set the file up")?;
         Self::move_journal_on_close(conn, true);
         conn.execute_batch(own).doing("set the file up")
     }

@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::{ManuallyDrop, size_of};
 use std::path::Path;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 use rusqlite::ffi;
 
@@ -44,10 +44,21 @@ unsafe impl Send for Registration {}
 // SAFETY: as above.
 unsafe impl Sync for Registration {}
 
+/// Lets SQLite allocate without its statistics, which nobody reads here and whose lock all threads share. Where SQLite
+/// has started already, it goes on counting.
+fn stop_counting_memory() {
+    static ASKED: Once = Once::new();
+    // SAFETY: SQLite takes one number with this option, and refuses it when it is too late.
+    ASKED.call_once(|| unsafe {
+        ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int);
+    });
+}
+
 impl Registration {
     pub(super) fn new(disk: Arc<Disk>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = format!("fault-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        stop_counting_memory();
         // The one for files that a single process has open: connections exclude each other without asking the system.
         // SAFETY: SQLite is told to initialise itself, and asked for a VFS of its own, which lives as long as the
         // process.
