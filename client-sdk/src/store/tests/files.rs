@@ -305,3 +305,16 @@ fn what_a_verified_backup_holds_is_deleted_at_once_and_nothing_after_it() {
     }
     assert_eq!(store.pushes().unwrap()[0].first_no, 4);
 }
+
+#[test]
+fn a_statement_is_compiled_once_whatever_is_bound_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "mine"));
+    let inner = store.inner.lock();
+    let mut statement = inner.cache.prepare("SELECT id FROM \"finding\" LIMIT ?1").unwrap();
+    for limit in 1..=3 {
+        assert_eq!(statement.query_map([limit], |_| Ok(())).unwrap().count(), 1);
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
