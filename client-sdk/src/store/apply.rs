@@ -97,6 +97,7 @@ impl Inner {
         if page.checkpoint.cursor.is_some() {
             // Also what has just lost its last change without having come again.
             self.sweep()?;
+            self.settle_doubt()?;
         }
         if !settled.is_empty() {
             self.drop_settled_scopes()?;

@@ -36,6 +36,7 @@ impl Inner {
         self.settle_what_came()?;
         if count > 0 {
             self.refetch_after_cursor()?;
+            self.doubt_scopes()?;
         }
         (self.cache.applied, self.cache.acked) = (self.outbox.last, self.outbox.acked.max(acked));
         self.load_conflicts()?;

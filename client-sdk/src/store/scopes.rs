@@ -14,6 +14,9 @@ use super::overlay::Layer;
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
 
+/// Set in the cache while it may show rows of scopes that the device does not hold.
+const DOUBTS_SCOPES: &str = "doubts_scopes";
+
 impl Store {
     /// Takes the list of scopes that the device may hold. Rows of others are dropped, except those with
     /// unsettled changes; new scopes start at the beginning. Returns whether anything changed.
@@ -269,6 +272,21 @@ impl Inner {
             if let Some(base) = base.filter(is_foreign) {
                 self.cache.keep_base(kind, &Base { is_gone: true, ..base })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Lets the next complete download drop rows of scopes that the device does not hold. With the end of the cache it
+    /// lost what it had come to hold meanwhile, and perhaps to hold no longer.
+    pub(super) fn doubt_scopes(&self) -> Result<()> {
+        meta::set(&self.cache.conn, DOUBTS_SCOPES, true)
+    }
+
+    /// Drops rows of scopes that turned out not to be the device's, once the server has said which ones are.
+    pub(super) fn settle_doubt(&mut self) -> Result<()> {
+        if meta::get::<bool>(&self.cache.conn, DOUBTS_SCOPES)?.unwrap_or(false) {
+            self.drop_foreign_scopes()?;
+            meta::remove(&self.cache.conn, DOUBTS_SCOPES)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ mod files;
 mod overruled;
 mod push;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sync_protocol::cursor::Cursor;
@@ -60,6 +60,25 @@ fn text(value: &str) -> Value {
 }
 
 /// A finding of an enterprise with a description.
+/// The files of a cache as they were, which is what a loss of power goes back to.
+struct Saved([(PathBuf, Option<Vec<u8>>); 3]);
+
+impl Saved {
+    fn of(folder: &Path) -> Self {
+        let paths = ["cache.db", "cache.db-wal", "cache.db-shm"].map(|name| folder.join(name));
+        Self(paths.map(|path| (path.clone(), std::fs::read(path).ok())))
+    }
+
+    fn put_back(self) {
+        for (path, bytes) in self.0 {
+            bytes.map_or_else(
+                || std::fs::remove_file(&path).unwrap_or(()),
+                |bytes| std::fs::write(&path, bytes).unwrap(),
+            );
+        }
+    }
+}
+
 fn finding(id: u128, enterprise: u128, description: &str) -> Row {
     let mut row = empty_row(KIND.def(), Uuid::from_u128(id));
     row.values[at("enterprise_id")] = Value::Uuid(Uuid::from_u128(enterprise));
@@ -243,17 +262,35 @@ fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
     let store = open(folder.path());
     store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
     store.flush().unwrap();
-    let saved =
-        ["cache.db", "cache.db-wal", "cache.db-shm"].map(|name| (name, std::fs::read(folder.path().join(name)).ok()));
+    let saved = Saved::of(folder.path());
     patch(&store, 1, "text", "mine");
     let answer = answer(&store, 11, true, Vec::new());
     store.apply_result(&answer).unwrap();
     drop(store);
-    for (name, bytes) in saved {
-        let path = folder.path().join(name);
-        bytes.map_or_else(|| std::fs::remove_file(&path).unwrap_or(()), |bytes| std::fs::write(&path, bytes).unwrap());
-    }
+    saved.put_back();
     assert_eq!(shown(&open(folder.path()), 1), Some(("mine".to_owned(), 11, RowState::Synced)));
+}
+
+#[test]
+fn a_row_of_a_scope_that_came_and_went_in_a_lost_part_of_the_cache_goes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let scopes = |of: &[u128]| Scopes { scopes: of.iter().map(|n| Uuid::from_u128(*n)).collect() };
+    store.apply_scopes(&scopes(&[8])).unwrap();
+    store.apply_page(&page(Vec::new(), Some(10))).unwrap();
+    store.flush().unwrap();
+    let saved = Saved::of(folder.path());
+    store.apply_scopes(&scopes(&[8, 9])).unwrap();
+    put(&store, finding(1, 9, "mine"));
+    store.apply_result(&answer(&store, 11, true, Vec::new())).unwrap();
+    store.apply_scopes(&scopes(&[8])).unwrap();
+    assert_eq!(shown(&store, 1), None);
+    drop(store);
+    saved.put_back();
+    let store = open(folder.path());
+    assert!(shown(&store, 1).is_some(), "until the server has said which scopes there are, it may be the device's");
+    store.apply_page(&page(Vec::new(), Some(12))).unwrap();
+    assert_eq!(shown(&store, 1), None);
 }
 
 #[test]

@@ -167,7 +167,10 @@ impl Foreign {
                     gives_up |= result.demand.is_some();
                 }
                 // A server that went back in time gets everything again.
-                Ok(Message::Welcome(welcome)) => self.acked = self.acked.min(welcome.last_no as usize),
+                Ok(Message::Welcome(welcome)) => {
+                    gives_up |= (welcome.last_no as usize) < self.acked;
+                    self.acked = self.acked.min(welcome.last_no as usize);
+                }
                 _ => {}
             }
         }

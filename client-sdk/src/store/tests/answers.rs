@@ -38,15 +38,11 @@ fn an_answer_that_the_cache_lost_is_made_up_from_its_stretch() {
     let store = open(folder.path());
     store.write(|batch| (1..=5).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
     store.flush().unwrap();
-    let names = ["cache.db", "cache.db-wal", "cache.db-shm"];
-    let saved = names.map(|name| (name, std::fs::read(folder.path().join(name)).ok()));
+    let saved = Saved::of(folder.path());
     let answer = answer(&store, 77, true, Vec::new());
     store.apply_result(&answer).unwrap();
     drop(store);
-    for (name, bytes) in saved {
-        let path = folder.path().join(name);
-        bytes.map_or_else(|| std::fs::remove_file(&path).unwrap_or(()), |bytes| std::fs::write(&path, bytes).unwrap());
-    }
+    saved.put_back();
     assert_eq!(states(&open(folder.path()), &[1, 5]), [(77, RowState::Synced); 2]);
 }
 
