@@ -1,15 +1,21 @@
 //! A person asks that their data be erased: it goes from the server, from what the server keeps beside its rows, and from
 //! every phone. Nobody brings it back, and no restored backup does.
 
+use client_sdk::api::employments::NewEmployment;
+use client_sdk::api::job_status::Month;
 use serde_json::{Value, json};
 use server::store::Db;
-use sync_protocol::code::ConflictState;
-use sync_protocol::entity::{Attendee, Conflict, Employment, EntityKind, Erasure, Visit};
-use sync_protocol::id::{AttendeeId, EmploymentId};
+use sync_protocol::code::{ConflictState, ContractType, ErasableKind, ErasureReason, HeldState};
+use sync_protocol::entity::{
+    Attendee, Conflict, Employment, Entity as _, EntityKind, Erasure, Finding, HeldItem, MonthlyJobStatus, Visit,
+};
+use sync_protocol::id::{AttendeeId, EmploymentId, MonthlyJobStatusId, PositionId};
+use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::patch;
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES, OFFICER, PASSWORD, RADU, email};
 use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
 use tests::state::{number, texts};
-use tests::{Device, Office, Phone, TestServer, sample, state};
+use tests::{Device, Office, Phone, TestServer, now, sample, state};
 use uuid::Uuid;
 
 /// A name that occurs nowhere else.
@@ -56,6 +62,57 @@ async fn employed(server: &TestServer) -> Employment {
 
 fn rename(phone: &Phone, id: EmploymentId, name: &str) {
     phone.edit(id, |job: &mut Employment| job.holder_name = format!("{name} {CANARY}")).unwrap();
+}
+
+fn month(job: &Employment) -> MonthlyJobStatus {
+    MonthlyJobStatus {
+        id: MonthlyJobStatusId(Uuid::now_v7()),
+        enterprise_id: job.enterprise_id,
+        employment_id: job.id,
+        month_on: sample::day("2024-02-01"),
+        is_active: true,
+        hours_worked: Some(80),
+        absence_kind: None,
+        is_wage_paid: None,
+        visit_id: None,
+        note: Some(format!("{CANARY} a lipsit")),
+    }
+}
+
+/// Locks the period in which the sample job records begin.
+async fn lock_their_period(server: &TestServer) {
+    let period = programme::period(1, sample::day("2024-01-01"), sample::day("2024-03-31"));
+    programme::import(&server.app.office, std::slice::from_ref(&period)).await;
+    let input = json!({ "periodId": period.id });
+    let locked = officer(server).await.perform("lockPeriod", "reportingPeriod { state }", input).await;
+    assert_eq!(locked["reportingPeriod"]["state"], "LOCKED");
+}
+
+/// A person whom Ana has hired on her phone in a locked period, with a month: the server keeps all of it.
+async fn held_hire(server: &TestServer) -> (Phone, Employment) {
+    programme::load(&server.app).await;
+    programme::load_officer(&server.app).await;
+    let position = sample::position(ENTERPRISES[0]);
+    programme::import(&server.app.office, std::slice::from_ref(&position)).await;
+    let phone = phone_of(server, ANA).await;
+    lock_their_period(server).await;
+    let (start_on, hours) = (sample::day("2024-02-01"), "40".parse().unwrap());
+    let new = NewEmployment::new(position.id, format!("Ion {CANARY}"), ContractType::Indefinite, start_on, hours);
+    let job = phone.employments().record(new).unwrap().data;
+    let worked = Month { is_active: true, note: Some(format!("{CANARY} a lipsit")), ..Month::default() };
+    phone.job_status().record(job.id, start_on, worked).unwrap();
+    assert_eq!(phone.sync().await.held, 3, "the person, the position that is filled, and the month");
+    (phone, job)
+}
+
+const HIRE: [EntityKind; 2] = [EntityKind::Employment, EntityKind::MonthlyJobStatus];
+
+/// Returns of what the person is told that it was erased, of which the phone has nothing left.
+fn told_of_erasure(phone: &Phone) -> Vec<EntityKind> {
+    let told = refused(phone);
+    assert!(told.iter().all(|(_, text)| text.starts_with("Datele acestei persoane")), "{told:?}");
+    assert!(phone.rejected(10).unwrap().iter().all(|item| item.fields.is_empty()), "nothing of it is left");
+    told.into_iter().map(|(kind, _)| kind).collect()
 }
 
 fn refused(phone: &Phone) -> Vec<(EntityKind, String)> {
@@ -112,6 +169,104 @@ async fn an_erased_person_is_nowhere_any_more_and_late_work_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_whom_all_is_held_is_erased_before_there_is_a_row_and_the_phone_lets_go_of_it() {
+    let server = TestServer::new().await;
+    let (phone, job) = held_hire(&server).await;
+    let db = &server.app.office;
+    assert_eq!(sightings(db).await, ["held_item", "mutation_line (payload)"]);
+
+    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let of_mentor = Office::sign_in(server.address, &email(RADU), PASSWORD).await;
+    assert_eq!(erase(&coordinator, "EMPLOYMENT", job.id).await["code"], "NOT_PERMITTED");
+    assert_eq!(erase(&of_mentor, "EMPLOYMENT", job.id).await["code"], "NOT_FOUND");
+    let office = officer(&server).await;
+    assert_eq!(erase(&office, "ATTENDEE", job.id).await["code"], "NOT_FOUND", "it is no attendee");
+    let erased = erase(&office, "EMPLOYMENT", job.id).await;
+    assert_eq!(erased["erasure"]["erasedBy"]["id"], json!(OFFICER), "{erased}");
+    assert_eq!(sightings(db).await, [""; 0]);
+    let kinds = "SELECT subject_kind || ' ' || erased_by FROM erasure ORDER BY 1";
+    assert_eq!(texts(db, kinds).await, [format!("EMPLOYMENT {OFFICER}"), format!("MONTHLY_JOB_STATUS {OFFICER}")]);
+    assert_eq!(
+        texts(db, "SELECT subject_kind FROM held_item WHERE state = 'HELD'").await,
+        ["position"],
+        "about nobody"
+    );
+
+    phone.sync().await;
+    assert_eq!(told_of_erasure(&phone), HIRE);
+    assert_eq!(phone.get::<Employment>(job.id).unwrap(), None);
+    assert_eq!(erase(&office, "EMPLOYMENT", job.id).await["code"], "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_later_about_an_erased_person_is_refused_and_not_held() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+    lock_their_period(&server).await;
+    let mut ana = Device::enrol(server.address, ANA).await;
+    let alone = ana.create(&job);
+    ana.sync().await;
+    let again = ana.create(&job);
+    let changed = ana.change(&job, &Employment { contract_no: Some(format!("17 {CANARY}")), ..job.clone() }, 0);
+    let of_month = ana.create(&month(&job));
+    let answer = ana.sync().await;
+    assert_eq!([again, changed, of_month].map(|no| answer.code(no)), ["REJECT_ERASED"; 3]);
+    let first = ana.send(&[ana.push(alone, alone)]).await;
+    assert_eq!((first.code(alone), sightings(&server.app.office).await), ("REJECT_ERASED", Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_with_the_work_about_an_erased_person_takes_effect_without_it() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    programme::import(&server.app.office, std::slice::from_ref(&visit)).await;
+    let hired = Employment { id: EmploymentId(Uuid::now_v7()), position_id: PositionId(Uuid::now_v7()), ..job };
+    let mut ana = Device::enrol(server.address, ANA).await;
+    ana.create(&hired);
+    let finding = sample::finding(&visit, "pontaj incomplet");
+    for row in [month(&hired).to_row(), finding.to_row()] {
+        let kind = if row.id == finding.id.0 { EntityKind::Finding } else { EntityKind::MonthlyJobStatus };
+        let draft = ana.draft(Op::Put, kind, row.id, patch::creation(&row));
+        ana.record(Mutation { group: Some(1), ..draft });
+    }
+    ana.sync().await;
+    assert_eq!(ana.cache.all::<HeldItem>().len(), 3);
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", hired.id).await["__typename"], "ErasePersonSuccess");
+    ana.sync().await;
+    assert_eq!(ana.cache.get::<Finding>(finding.id).map(|row| row.text), Some(finding.text));
+    assert_eq!(ana.cache.all::<HeldItem>().iter().map(|item| item.state).collect::<Vec<_>>(), [HeldState::Applied]);
+}
+
+/// An erasure and a push at the same instant do not see each other: what is held meanwhile is found when its turn comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_beside_an_erasure_is_erased_when_its_turn_comes() {
+    let server = TestServer::new().await;
+    let (phone, job) = held_hire(&server).await;
+    let erasure = Erasure {
+        id: Erasure::id_of(job.id.0),
+        subject_kind: ErasableKind::Employment,
+        subject_id: job.id.0,
+        reason: ErasureReason::PersonsRequest,
+        erased_by: OFFICER,
+        erased_at: now(),
+    };
+    let db = &server.app.office;
+    programme::import(db, &[erasure]).await;
+    let input = json!({ "periodId": programme::period(1, job.start_on, job.start_on).id, "reason": "corecturi" });
+    let unlocked = officer(&server).await.perform("unlockPeriod", "reportingPeriod { state }", input).await;
+    assert_eq!(unlocked["reportingPeriod"]["state"], "OPEN", "{unlocked}");
+    assert_eq!(sightings(db).await, [""; 0]);
+    assert_eq!(texts(db, "SELECT status FROM position").await, ["FILLED"], "the rest took effect");
+    phone.sync().await;
+    assert_eq!((told_of_erasure(&phone), phone.held(10).unwrap().len()), (HIRE.to_vec(), 0));
+    assert_eq!(phone.get::<Employment>(job.id).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_names_an_erased_record_and_who_registers_it_again_are_refused() {
     let server = TestServer::new().await;
     programme::load(&server.app).await;
@@ -120,19 +275,7 @@ async fn what_names_an_erased_record_and_who_registers_it_again_are_refused() {
     ana.sync().await;
     assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
     let again = ana.create(&job);
-    let month = sync_protocol::entity::MonthlyJobStatus {
-        id: sync_protocol::id::MonthlyJobStatusId(Uuid::now_v7()),
-        enterprise_id: job.enterprise_id,
-        employment_id: job.id,
-        month_on: sample::day("2024-02-01"),
-        is_active: true,
-        hours_worked: Some(80),
-        absence_kind: None,
-        is_wage_paid: None,
-        visit_id: None,
-        note: Some(format!("{CANARY} a lipsit")),
-    };
-    let of_month = ana.create(&month);
+    let of_month = ana.create(&month(&job));
     let visit = sample::visit(ENTERPRISES[0], ANA);
     let other = ana.create(&visit);
     let answer = ana.send(&ana.pending()).await;
@@ -152,6 +295,10 @@ async fn a_restored_server_does_not_bring_an_erased_person_back_and_neither_do_t
     let visit = start_visit(&phone, 0);
     phone.sync().await;
     let mut unaware = phone_of(&site.server, ANA).await;
+    let mut tablet = Device::enrol(site.server.address, ANA).await;
+    let held = sample::attendee(&sample::visit(ENTERPRISES[0], ANA), &format!("Mihai {CANARY}"));
+    tablet.create(&held);
+    tablet.sync().await;
     site.note().await;
     let (site, backup) = site.back_up().await;
     [&mut phone, &mut unaware].into_iter().for_each(|phone| phone.move_to(site.server.address));
@@ -168,7 +315,7 @@ async fn a_restored_server_does_not_bring_an_erased_person_back_and_neither_do_t
     find(&unaware, visit, "de pe al doilea telefon");
     unaware.sync().await;
     let office = officer(&site.server).await;
-    for (kind, subject) in [("EMPLOYMENT", job.id.0), ("ATTENDEE", attendee.0)] {
+    for (kind, subject) in [("EMPLOYMENT", job.id.0), ("ATTENDEE", attendee.0), ("ATTENDEE", held.id.0)] {
         assert_eq!(erase(&office, kind, subject).await["__typename"], "ErasePersonSuccess");
     }
     phone.sync().await;
@@ -177,7 +324,7 @@ async fn a_restored_server_does_not_bring_an_erased_person_back_and_neither_do_t
     assert_eq!(found.len(), 1);
     let db = &site.server.app.office;
     assert_eq!(sightings(db).await, [""; 0], "the list was heeded before anybody came");
-    assert_eq!(number(db, "SELECT count(*) FROM erasure").await, 2);
+    assert_eq!(number(db, "SELECT count(*) FROM erasure").await, 3);
     [&mut phone, &mut unaware].into_iter().for_each(|phone| phone.move_to(site.server.address));
     for phone in [&unaware, &phone, &unaware, &phone] {
         phone.sync().await;

@@ -7,7 +7,8 @@ use sync_protocol::value::{FieldValue as _, Value};
 
 use super::Inner;
 use super::change::{Answer, ChangeState};
-use super::outbox::RowKey;
+use super::erase;
+use super::outbox::{Head, RowKey};
 use crate::error::Result;
 
 impl Inner {
@@ -24,12 +25,21 @@ impl Inner {
             if state == HeldState::Applied {
                 applied.push(position);
             } else {
-                let answer = answer_of(&item.row);
-                self.outbox.set_state(position, ChangeState::Rejected, answer.as_ref())?;
-                self.overlay.set_state(position, ChangeState::Rejected, 0);
+                self.take_back(Head { position, key, state: ChangeState::Held, seq: 0 }, answer_of(&item.row))?;
             }
         }
         Ok(applied)
+    }
+
+    /// Shows a change that the server returned as refused. Of one about an erased person nothing is left.
+    fn take_back(&mut self, head: Head, answer: Option<Answer>) -> Result<()> {
+        if answer.as_ref().is_some_and(erase::is_erased) {
+            self.outbox.durably(|outbox| outbox.empty(&head))?;
+        } else {
+            self.outbox.set_state(head.position, ChangeState::Rejected, answer.as_ref())?;
+        }
+        self.overlay.set_state(head.position, ChangeState::Rejected, 0);
+        Ok(())
     }
 
     /// Returns which change of this device an item is about, once the server has decided.

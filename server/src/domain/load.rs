@@ -194,14 +194,16 @@ fn group_around(no: u64, near: Vec<HeldMutation>) -> Vec<Judged> {
     near.into_iter().filter(belongs).collect()
 }
 
-/// Finds what waits for rows that the batch creates or for periods that it unlocks, and what waits for those in turn.
+/// Finds what waits for rows that the batch creates or erases or for periods that it unlocks, and what waits for those
+/// in turn.
 async fn released(
     tx: &mut impl WriteTx,
     programme: Uuid,
     mutations: &[&Mutation],
 ) -> Result<Vec<(HeldMutation, Mutation)>, StoreError> {
     let creates = |m: &Mutation| (m.op == Op::Put || m.kind == EntityKind::ReportingPeriod).then_some(m.row_id);
-    let mut created: Vec<Uuid> = mutations.iter().filter_map(|m| creates(m)).collect();
+    let erased = mutations.iter().filter_map(|m| erasing::subject_of(m)).map(|(_, id)| id);
+    let mut created: Vec<Uuid> = mutations.iter().filter_map(|m| creates(m)).chain(erased).collect();
     let mut asked: HashSet<Uuid> = created.iter().copied().collect();
     let mut released = Vec::new();
     while !created.is_empty() {

@@ -4,7 +4,7 @@
 //! effect is answered from its record when it comes again.
 
 use sync_protocol::code::Role;
-use sync_protocol::entity::{Entity, EntityKind, Row};
+use sync_protocol::entity::{Entity, EntityKind, HeldItem, Row};
 use sync_protocol::field::ScopeRule;
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::operation::{self, Change, Ground, Operation};
 use super::policy::{self, Action};
+use super::traces;
 use super::viewer::Viewer;
 use super::write::{self, Batch, Incoming};
 use crate::store::mutations::Outbox;
@@ -100,12 +101,28 @@ fn replayed(request: &Request<'_>, target: (EntityKind, Uuid)) -> Reply {
 async fn subject(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Option<StoredRow>, StoreError> {
     let (kind, id) = request.operation.subject();
     let programme = request.viewer.programme_id;
-    let found = tx.load_for_update(programme, kind, &[id]).await?.into_iter().next();
+    let mut found = tx.load_for_update(programme, kind, &[id]).await?.into_iter().next();
+    if found.is_none() && matches!(request.operation, Operation::ErasePerson { .. }) {
+        found = held(tx, programme, kind, id).await?;
+    }
     let is_visible = |stored: &StoredRow| {
         let scope = stored.row.scope_id(kind.def(), programme);
         policy::decide(request.viewer, Action::Read, kind, scope, request.now).is_allowed()
     };
     Ok(found.filter(is_visible))
+}
+
+/// Returns a record that has no row yet, as the held change that creates it says.
+async fn held(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    kind: EntityKind,
+    id: Uuid,
+) -> Result<Option<StoredRow>, StoreError> {
+    let items = tx.children(programme, EntityKind::HeldItem, "subject_id", &[id]).await?;
+    let items = items.iter().filter_map(|row| HeldItem::from_row(row).ok());
+    let mut about = items.filter(|item| item.subject_kind == kind.def().name);
+    Ok(about.next().map(|item| StoredRow { row: traces::as_held(kind, &item), seq: 0 }))
 }
 
 fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {

@@ -8,6 +8,7 @@ use sync_protocol::field::Field;
 use sync_protocol::id::{ConflictId, DeviceId, EnterpriseId, HeldItemId, LateAdjustmentId, MergeProposalId, UserId};
 use sync_protocol::message::MessageKey;
 use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::patch;
 use sync_protocol::rule::Violation;
 use sync_protocol::time::Timestamp;
 use sync_protocol::validate::FIELD;
@@ -284,6 +285,16 @@ fn content(mutation: &Mutation) -> HeldContent {
             .map(|(field, value)| (field.name.to_owned(), value.to_json()))
             .collect(),
     )
+}
+
+/// Returns a row as a held change would have it, without special categories.
+pub(super) fn as_held(kind: EntityKind, item: &HeldItem) -> Row {
+    let mut row = patch::empty_row(kind.def(), item.subject_id);
+    let told = item.content.iter().flat_map(|content| &content.0);
+    for (at, json) in told.filter_map(|(name, json)| Some((kind.def().position(name)?, json))) {
+        row.values[at] = Value::from_json(kind.def().fields[at].field_type, json).unwrap_or(Value::Null);
+    }
+    row
 }
 
 /// Returns held work as the office corrected it: its own change on top of what the author recorded.

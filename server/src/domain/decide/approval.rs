@@ -248,6 +248,11 @@ impl<'b> Decider<'b> {
             self.trace_conflicts(mutation, clashes, voided.as_ref(), &held.outbox);
         }
         let result = self.conclude(held.no, verdict);
+        if verdict.is_erased() {
+            // The person was erased while it was on its way here: what it says goes as well.
+            self.purged.extend([(mutation.kind, mutation.row_id), (EntityKind::HeldItem, held.held_item_id)]);
+            return self.settle_with(held, result, |item| (item.content, item.correction) = (None, None));
+        }
         self.settle_with(held, result, also);
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use sync_protocol::code::{ErasableKind, MergeState};
 use sync_protocol::entity::{Entity as _, EntityKind, Erasure, HeldItem, MergeProposal, Row};
 use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::merging::{lock_rows, referring_to};
@@ -15,7 +16,7 @@ use crate::store::{StoreError, WriteTx};
 /// The rows that go with an erased record.
 #[derive(Clone, Debug, Default)]
 pub(in crate::domain) struct Circle {
-    /// The record, what was merged into it, and what belongs to these.
+    /// The record, what was merged into it, and what belongs to these; also what is held and has no row yet.
     pub records: BTreeSet<Key>,
     /// Rows of the server's own that quote them.
     pub traces: BTreeSet<Key>,
@@ -28,7 +29,7 @@ pub(super) async fn load_circles(
     mutations: &[&Mutation],
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
-    for mutation in mutations.iter().filter(|m| m.kind == EntityKind::Erasure && m.op == Op::Put) {
+    for mutation in mutations {
         let Some(subject) = subject_of(mutation) else { continue };
         let circle = circle(tx, programme, subject).await?;
         let mut ids: BTreeMap<EntityKind, Vec<Uuid>> = BTreeMap::new();
@@ -36,21 +37,23 @@ pub(super) async fn load_circles(
         for (kind, ids) in ids {
             lock_rows(tx, programme, kind, &ids, loaded).await?;
         }
+        loaded.released.retain(|(held, _)| !circle.traces.contains(&(EntityKind::HeldItem, held.held_item_id)));
         loaded.circles.insert(mutation.row_id, circle);
     }
     Ok(())
 }
 
-/// Finds out which of the rows that mutations name were erased. Asked only of rows that are not there, and of new ones
-/// that the store would not take.
+/// Finds out which of the rows that mutations name were erased. Asked of rows that are not there, and of new ones unless
+/// the store is trusted to refuse them: what is held is not offered to it.
 pub(super) async fn load_erased(
     tx: &mut impl WriteTx,
     batch: &Batch<'_>,
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
-    let was_refused = !batch.trusts_new && !batch.is_office();
-    let sent = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref());
-    let created = sent.filter(|mutation| was_refused && mutation.op == Op::Put).map(|mutation| mutation.row_id);
+    let looks = !loaded.trusts_new && !batch.is_office();
+    let sent = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).filter(|_| looks);
+    let released = loaded.released.iter().map(|(_, mutation)| mutation);
+    let created = sent.chain(released).filter(|mutation| mutation.op == Op::Put).map(|mutation| mutation.row_id);
     let asked: BTreeSet<Uuid> = loaded.unknown.iter().map(|(_, id)| *id).chain(created).collect();
     if asked.is_empty() {
         return Ok(());
@@ -62,8 +65,11 @@ pub(super) async fn load_erased(
     Ok(())
 }
 
-/// Returns the record that an erasure is about.
-pub(in crate::domain) fn subject_of(erasure: &Mutation) -> Option<Key> {
+/// Returns the record that an erasure is about; `None` for any other mutation.
+pub(super) fn subject_of(erasure: &Mutation) -> Option<Key> {
+    if (erasure.kind, erasure.op) != (EntityKind::Erasure, Op::Put) {
+        return None;
+    }
     let get = |name| {
         let at = Erasure::DEF.position(name)?;
         erasure.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
@@ -80,14 +86,19 @@ async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Resu
         let found = tx.children(programme, child, child.def().fields[at].name, &persons).await?;
         circle.records.extend(found.iter().map(|row| (child, row.id)));
     }
-    let ids: Vec<Uuid> = circle.records.iter().map(|(_, id)| *id).collect();
+    add_held(tx, programme, kind, &persons, &mut circle).await?;
+    let ids = circle.ids();
     for trace in [EntityKind::Conflict, EntityKind::HeldItem, EntityKind::LateAdjustment] {
         let found = tx.children(programme, trace, "subject_id", &ids).await?;
         circle.traces.extend(found.iter().map(|row| (trace, row.id)));
     }
-    let rows = tx.read(programme, kind, &persons).await?;
-    circle.traces.extend(held_about(tx, programme, kind, &rows, &ids).await?);
     Ok(circle)
+}
+
+impl Circle {
+    fn ids(&self) -> Vec<Uuid> {
+        self.records.iter().map(|(_, id)| *id).collect()
+    }
 }
 
 /// Returns the record and everything that was merged into it, and takes the proposals about them along.
@@ -122,21 +133,34 @@ fn alias_of(proposal: &Row, survivors: &[Uuid]) -> Option<Uuid> {
     proposal.alias_id.filter(|_| is_merged)
 }
 
-/// Returns the held changes of the same enterprise that name one of the records: a month of a job record, say, that
-/// has not taken effect.
-async fn held_about(
+/// Adds the held changes that name one of the records, and what they are about: a month of a job record, say, that has
+/// not taken effect. They wait for the record, or are of its enterprise.
+async fn add_held(
     tx: &mut impl WriteTx,
     programme: Uuid,
     kind: EntityKind,
-    rows: &[Row],
-    ids: &[Uuid],
-) -> Result<Vec<Key>, StoreError> {
-    let enterprises: Vec<Uuid> = rows.iter().filter_map(|row| row.get(kind.def(), "enterprise_id").as_uuid()).collect();
-    let found = tx.children(programme, EntityKind::HeldItem, "enterprise_id", &enterprises).await?;
-    let names = |item: &HeldItem| {
-        let content = item.content.iter().flat_map(|content| content.0.values());
-        content.filter_map(|value| value.as_str()?.parse().ok()).any(|id: Uuid| ids.contains(&id))
-    };
-    let items = found.iter().filter_map(|row| HeldItem::from_row(row).ok()).filter(names);
-    Ok(items.map(|item| (EntityKind::HeldItem, item.id.0)).collect())
+    persons: &[Uuid],
+    circle: &mut Circle,
+) -> Result<(), StoreError> {
+    let (item, ids) = (EntityKind::HeldItem, circle.ids());
+    let mut found = tx.children(programme, item, "waits_for_id", &ids).await?;
+    let about = tx.children(programme, item, "subject_id", &ids).await?;
+    let rows = tx.read(programme, kind, persons).await?;
+    let of_rows = rows.iter().map(|row| row.get(kind.def(), "enterprise_id"));
+    let of_items = about.iter().map(|row| row.get(item.def(), "enterprise_id"));
+    let enterprises: BTreeSet<Uuid> = of_rows.chain(of_items).filter_map(Value::as_uuid).collect();
+    let enterprises: Vec<Uuid> = enterprises.into_iter().collect();
+    found.extend(tx.children(programme, item, "enterprise_id", &enterprises).await?);
+    for item in found.iter().filter_map(|row| HeldItem::from_row(row).ok()).filter(|item| names(item, &ids)) {
+        circle.traces.insert((EntityKind::HeldItem, item.id.0));
+        let subject = EntityKind::from_name(&item.subject_kind).filter(|kind| ErasableKind::of(*kind).is_some());
+        circle.records.extend(subject.map(|kind| (kind, item.subject_id)));
+    }
+    Ok(())
+}
+
+/// Whether a held change names one of the records.
+fn names(item: &HeldItem, ids: &[Uuid]) -> bool {
+    let values = item.content.iter().flat_map(|content| content.0.values());
+    values.filter_map(|value| value.as_str()?.parse().ok()).any(|id: Uuid| ids.contains(&id))
 }

@@ -176,7 +176,11 @@ pub(super) const VERBS: &[Verb] = &[
         returns: EntityKind::Erasure,
         input: &[
             ("kind", "ErasableKind!", "The kind of the record. The months of a job record are erased with it."),
-            ("subjectId", "ID!", "The record."),
+            (
+                "subjectId",
+                "ID!",
+                "The record. One that is held and has not taken effect is the subject of its held item.",
+            ),
             ("reason", "ErasureReason!", "Why."),
         ],
         read: |input| {
