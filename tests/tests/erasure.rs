@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use server::store::Db;
 use sync_protocol::code::{ConflictState, ContractType, ErasableKind, ErasureReason, HeldState};
 use sync_protocol::entity::{
-    Attendee, Conflict, Employment, Entity as _, EntityKind, Erasure, Finding, HeldItem, MonthlyJobStatus, Visit,
+    Attendee, Conflict, Employment, Entity as _, EntityKind, Erasure, Finding, HeldItem, MergeProposal,
+    MonthlyJobStatus, Visit,
 };
 use sync_protocol::id::{AttendeeId, EmploymentId, MonthlyJobStatusId, PositionId};
 use sync_protocol::mutation::{Mutation, Op};
@@ -239,6 +240,28 @@ async fn what_is_held_with_the_work_about_an_erased_person_takes_effect_without_
     ana.sync().await;
     assert_eq!(ana.cache.get::<Finding>(finding.id).map(|row| row.text), Some(finding.text));
     assert_eq!(ana.cache.all::<HeldItem>().iter().map(|item| item.state).collect::<Vec<_>>(), [HeldState::Applied]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_months_of_a_merged_record_are_erased_with_the_one_that_stays() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    let twin = Employment { id: EmploymentId(Uuid::now_v7()), ..job.clone() };
+    let mut ana = Device::enrol(server.address, ANA).await;
+    ana.create(&twin);
+    ana.create(&MonthlyJobStatus { id: MonthlyJobStatus::id_of(twin.id, sample::day("2024-02-01")), ..month(&twin) });
+    ana.sync().await;
+    let db = &server.app.office;
+    let proposal = texts(db, "SELECT id::text FROM merge_proposal").await.remove(0);
+    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let input = json!({ "mergeProposalId": proposal, "survivorId": job.id });
+    let merged = coordinator.perform("acceptMerge", "mergeProposal { state }", input).await;
+    assert_eq!(merged["mergeProposal"]["state"], "MERGED", "{merged}");
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+    assert_eq!(sightings(db).await, [""; 0]);
+    ana.sync().await;
+    assert_eq!((ana.cache.all::<MonthlyJobStatus>(), ana.cache.all::<MergeProposal>()), (vec![], vec![]));
 }
 
 /// An erasure and a push at the same instant do not see each other: what is held meanwhile is found when its turn comes.

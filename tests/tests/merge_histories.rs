@@ -14,7 +14,7 @@ use server::domain::operation::Operation;
 use server::world::FixedWorld;
 use sync_protocol::code::{EmploymentStatus, EndReason, MergeState};
 use sync_protocol::entity::{Conflict, Employment, Entity, EntityKind, MergeProposal, MonthlyJobStatus, Position, Row};
-use sync_protocol::id::{DeviceId, EmploymentId, MonthlyJobStatusId, PositionId};
+use sync_protocol::id::{DeviceId, EmploymentId, PositionId};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule;
 use sync_protocol::time::Timestamp;
@@ -284,6 +284,13 @@ impl History {
         assert_eq!(self.proposed(MergeState::Open), expected, "history {seed}");
     }
 
+    /// Of each month of a job record there is one row, whatever was merged and whatever came later.
+    fn check_months(&self, seed: u64) {
+        let months = self.all::<MonthlyJobStatus>();
+        let told: BTreeSet<_> = months.iter().map(|month| (month.employment_id, month.month_on)).collect();
+        assert_eq!(told.len(), months.len(), "history {seed}: a month is doubled");
+    }
+
     /// Returns the rows without what the order of arrival decides: when a proposal was made, and which of those that
     /// were withdrawn had stood for a while.
     fn ending(&self) -> BTreeMap<(EntityKind, Uuid), Vec<sync_protocol::value::Value>> {
@@ -423,13 +430,14 @@ fn changed(rng: &mut ChaCha8Rng, job: &Employment, is_shared: bool) -> Employmen
 }
 
 fn month(rng: &mut ChaCha8Rng, job: &Employment) -> MonthlyJobStatus {
+    let month_on = day(DAYS.choose(rng).expect("a day"));
     MonthlyJobStatus {
-        id: MonthlyJobStatusId(id(rng)),
+        id: MonthlyJobStatus::id_of(job.id, month_on),
         enterprise_id: job.enterprise_id,
         employment_id: job.id,
-        month_on: day("2024-02-01"),
+        month_on,
         is_active: true,
-        hours_worked: Some(8),
+        hours_worked: Some(rng.random_range(0..700)),
         absence_kind: None,
         is_wage_paid: None,
         visit_id: None,
@@ -462,6 +470,7 @@ fn play(ground: &Ground, seed: u64, tally: &mut Tally) {
     history.pull();
     history.check_phones(seed);
     history.check_proposals(seed);
+    history.check_months(seed);
     history.check_values(seed, early);
 }
 

@@ -86,7 +86,15 @@ async fn one_employee_recorded_twice_offline_becomes_one_record_and_nothing_is_l
         assert_eq!(phone.survivor_of(second.0).unwrap(), Some(first.0));
         let job = phone.get::<Employment>(first).unwrap().unwrap();
         assert_eq!((job.end_on, job.end_reason), (Some(day("2024-06-30")), Some(EndReason::Mutual)));
-        assert_eq!(phone.get::<MonthlyJobStatus>(month).unwrap().unwrap().employment_id, first);
+        let months: Vec<_> =
+            phone.job_status().of(first).unwrap().into_iter().map(|row| (row.id, row.month_on)).collect();
+        let march = day("2024-03-01");
+        assert_eq!(
+            months,
+            [(MonthlyJobStatus::id_of(first, march), march)],
+            "under the name that every phone gives it"
+        );
+        assert_eq!(phone.get::<MonthlyJobStatus>(month).unwrap(), None);
         let kept: Vec<_> = phone.conflicts(10).unwrap().into_iter().map(|c| (c.field, c.other.value)).collect();
         for (field, value) in [("holder_name", "Tepes Ion"), ("weekly_hours", "30")] {
             assert!(kept.contains(&(field.to_owned(), Some(value.to_owned()))), "{field} is lost: {kept:?}");

@@ -2,9 +2,8 @@
 
 use sync_protocol::code::AbsenceKind;
 use sync_protocol::entity::{Employment, MonthlyJobStatus};
-use sync_protocol::id::{EmploymentId, MonthlyJobStatusId, VisitId};
+use sync_protocol::id::{EmploymentId, VisitId};
 use sync_protocol::time::Date;
-use uuid::Uuid;
 
 use super::error::ApiResult;
 use super::records::{Record, Saved};
@@ -41,7 +40,7 @@ impl JobStatuses<'_> {
             let known: Vec<MonthlyJobStatus> = writer.children("employment_id", employment)?;
             let known = known.into_iter().find(|known| known.month_on == month_on);
             let row = MonthlyJobStatus {
-                id: known.map_or_else(|| id_of(employment, month_on), |known| known.id),
+                id: known.map_or_else(|| MonthlyJobStatus::id_of(employment, month_on), |known| known.id),
                 enterprise_id,
                 employment_id: employment,
                 month_on,
@@ -61,9 +60,4 @@ impl JobStatuses<'_> {
         let query = Query::new().eq("employment_id", employment);
         self.0.list(&query.order_by("month_on", Direction::Descending).limit(u32::MAX))
     }
-}
-
-/// Returns the same identifier on every device, so that two devices that record one month edit one row.
-fn id_of(employment: EmploymentId, month_on: Date) -> MonthlyJobStatusId {
-    MonthlyJobStatusId(Uuid::new_v5(&employment.0, month_on.to_string().as_bytes()))
 }

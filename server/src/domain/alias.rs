@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sync_protocol::code::MergeState;
 use sync_protocol::cursor;
-use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, Row};
+use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, MonthlyJobStatus, Row};
+use sync_protocol::id::EmploymentId;
 use sync_protocol::mutation::{Mutation, Op};
+use sync_protocol::time::Date;
 use sync_protocol::value::Value;
 use uuid::Uuid;
 
@@ -22,7 +24,11 @@ use crate::store::{StoreError, WriteTx};
 
 /// Rows that were merged into others, by the name that they had.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Aliases(HashMap<Key, Alias>);
+pub(super) struct Aliases {
+    rows: HashMap<Key, Alias>,
+    /// The months of merged job records that come only now, with the name that they have under the one that stayed.
+    months: HashMap<Uuid, Uuid>,
+}
 
 /// A row that was merged into another one.
 #[derive(Clone, Debug)]
@@ -41,22 +47,24 @@ struct Alias {
 impl Aliases {
     /// Returns whether nothing that the batch names was merged.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rows.is_empty()
     }
 
     /// Returns a mutation under the names that count today. Who voids a row that was merged has what was wanted, and
     /// who creates it again brings it back.
     pub(super) fn redirect<'m>(&self, mutation: &'m Mutation) -> Cow<'m, Mutation> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Cow::Borrowed(mutation);
         }
         let mut redirected = mutation.clone();
         if let Some(alias) = self.of(mutation) {
             redirected.row_id = alias.survivor;
+        } else if let Some(month) = self.month(mutation) {
+            redirected.row_id = month;
         }
         for (at, value) in &mut redirected.patch {
             let kind = mutation.kind.def().fields.get(*at).and_then(|field| field.reference);
-            let alias = kind.zip(value.as_uuid()).and_then(|key| self.0.get(&key));
+            let alias = kind.zip(value.as_uuid()).and_then(|key| self.rows.get(&key));
             if let Some(alias) = alias {
                 *value = Value::Uuid(alias.survivor);
             }
@@ -70,7 +78,32 @@ impl Aliases {
     }
 
     fn of(&self, mutation: &Mutation) -> Option<&Alias> {
-        self.0.get(&(mutation.kind, mutation.row_id)).filter(|_| mutation.op == Op::Patch)
+        self.rows.get(&(mutation.kind, mutation.row_id)).filter(|_| mutation.op == Op::Patch)
+    }
+
+    /// Follows months of merged job records that come only now: each has the name of the same month of the one that
+    /// stayed, where another phone may have recorded it.
+    pub(super) fn follow_months(&mut self, sent: &[&Mutation]) {
+        for mutation in sent.iter().filter(|mutation| mutation.op == Op::Put) {
+            let Some((employment, month_on)) = month_of(mutation) else { continue };
+            let alias = self.rows.get(&(EntityKind::Employment, employment.0));
+            let is_named_so = mutation.row_id == MonthlyJobStatus::id_of(employment, month_on).0;
+            if let Some(alias) = alias.filter(|_| is_named_so) {
+                let month = MonthlyJobStatus::id_of(EmploymentId(alias.survivor), month_on);
+                self.months.insert(mutation.row_id, month.0);
+            }
+        }
+    }
+
+    /// Returns the name that a month has now which comes after its job record was merged.
+    pub(super) fn month(&self, mutation: &Mutation) -> Option<Uuid> {
+        let month = self.months.get(&mutation.row_id).copied();
+        month.filter(|_| mutation.kind == EntityKind::MonthlyJobStatus)
+    }
+
+    /// Returns the pairs of names of months that come only now.
+    pub(super) fn months(&self) -> impl Iterator<Item = (Uuid, Uuid)> {
+        self.months.iter().map(|(merged, survivor)| (*merged, *survivor))
     }
 }
 
@@ -90,7 +123,7 @@ pub(super) async fn find(
     let ids: Vec<Uuid> = found.iter().map(|proposal| proposal.id).collect();
     let stored = tx.load_for_update(programme, kind, &ids).await?;
     let aliases = stored.iter().filter_map(alias).filter(|(key, _)| unknown.contains(key));
-    Ok(Aliases(aliases.collect()))
+    Ok(Aliases { rows: aliases.collect(), months: HashMap::new() })
 }
 
 fn alias(stored: &StoredRow) -> Option<(Key, Alias)> {
@@ -115,7 +148,7 @@ pub(super) async fn load_lineages(
 ) -> Result<(), StoreError> {
     let (programme, earlier) = (batch.outbox.programme, batch.earlier);
     let mut aliases = std::mem::take(&mut loaded.aliases);
-    for ((kind, merged), alias) in &mut aliases.0 {
+    for ((kind, merged), alias) in &mut aliases.rows {
         let named = sent.iter().filter(|m| (m.kind, m.row_id, m.op) == (*kind, *merged, Op::Patch));
         let Some(base) =
             named.map(|mutation| mutation.oldest_base()).min().map(|seen| cursor::known_base(&loaded.forks, seen))
@@ -153,6 +186,19 @@ impl Alias {
             is_verbatim: false,
         }
     }
+}
+
+/// Returns of which job record a mutation creates which month.
+fn month_of(mutation: &Mutation) -> Option<(EmploymentId, Date)> {
+    if mutation.kind != EntityKind::MonthlyJobStatus {
+        return None;
+    }
+    let get = |name| {
+        let at = MonthlyJobStatus::DEF.position(name)?;
+        mutation.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
+    };
+    let Value::Date(month_on) = get("month_on")? else { return None };
+    Some((EmploymentId(get("employment_id")?.as_uuid()?), *month_on))
 }
 
 /// The name of no field: a change without any would be the creation of the row.

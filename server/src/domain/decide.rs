@@ -29,6 +29,7 @@ mod duplicates;
 mod erasing;
 mod late;
 mod merging;
+mod months;
 mod permission;
 
 /// What a batch does to the rows of one kind.

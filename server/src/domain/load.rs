@@ -76,6 +76,8 @@ pub(super) struct Loaded {
     pub proposals: BTreeSet<Uuid>,
     /// The rows that name one that is to be merged, with the position of the field. They are among the rows.
     pub children: HashMap<Uuid, Vec<(Key, usize)>>,
+    /// By which late months of a job record that is to be merged were booked. They are among the rows.
+    pub adjustments: HashMap<Uuid, Vec<Uuid>>,
 }
 
 /// A held mutation on which a person decides.
@@ -137,6 +139,7 @@ async fn load_named(
     let released: Vec<Mutation> = loaded.released.iter().map(|(_, mutation)| mutation.clone()).collect();
     let sent: Vec<&Mutation> = own.into_iter().chain(&judged).chain(&released).collect();
     loaded.authors = authors(tx, batch, judged.iter().chain(&released)).await?;
+    loaded.aliases.follow_months(&sent);
     let aliases = loaded.aliases.clone();
     let redirected: Vec<Cow<'_, Mutation>> = sent.iter().map(|mutation| aliases.redirect(mutation)).collect();
     let all: Vec<&Mutation> = redirected.iter().map(|mutation| &**mutation).collect();
@@ -145,6 +148,7 @@ async fn load_named(
     load_overruled(tx, &mut loaded).await?;
     load_rows(tx, programme, &all, trusts_new, &mut loaded).await?;
     merging::load_merged(tx, programme, &all, &mut loaded).await?;
+    merging::load_late_months(tx, programme, &mut loaded).await?;
     erasing::load_circles(tx, programme, &all, &mut loaded).await?;
     load_items(tx, programme, &mut loaded).await?;
     load_graves(tx, programme, &all, &mut loaded).await?;

@@ -244,7 +244,7 @@ pub(super) fn merged_value(
     let recorder = |row: &Row| row.get(kind.def(), "recorded_by").as_uuid().map(UserId);
     let about = Mutation { kind, row_id: survivor.id, ..decision.clone() };
     let row = Conflict {
-        id: ConflictId(derived_id(&batch.outbox, decision.no, &format!("merge/{}", field.name))),
+        id: ConflictId(derived_id(&batch.outbox, decision.no, &format!("merge/{}/{}", merged.id, field.name))),
         kept_value: side(survivor),
         other_value: side(merged),
         kept_by: recorder(survivor),

@@ -1,3 +1,5 @@
+use uuid::Uuid;
+
 use super::{EntityKind, entity};
 use crate::code::AbsenceKind;
 use crate::id::{EmploymentId, EnterpriseId, MonthlyJobStatusId, VisitId};
@@ -24,5 +26,13 @@ entity! {
         visit_id: Option<VisitId> [to(EntityKind::Visit)],
         /// What else there is to say.
         note: Option<String> [max(1000)],
+    }
+}
+
+impl MonthlyJobStatus {
+    /// Returns the identifier of a month of an employment: the same on every device, so that two devices that record
+    /// one month edit one row.
+    pub fn id_of(employment: EmploymentId, month_on: Date) -> MonthlyJobStatusId {
+        MonthlyJobStatusId(Uuid::new_v5(&employment.0, month_on.to_string().as_bytes()))
     }
 }

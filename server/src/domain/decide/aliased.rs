@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sync_protocol::mutation::Mutation;
+use sync_protocol::mutation::{Mutation, Op};
 
 use super::{Decider, ERASED, Source, Verdict};
 
@@ -17,7 +17,11 @@ impl Decider<'_> {
         self.is_verbatim = false;
         self.touched_again.insert((mutation.kind, mutation.row_id));
         let Some(lineage) = self.loaded.aliases.lineage(mutation).map(<[_]>::to_vec) else {
-            return self.decide_named(&redirected, source);
+            let verdict = self.decide_named(&redirected, source);
+            if verdict.is_written() && mutation.op == Op::Put {
+                self.name_late_month(mutation);
+            }
+            return verdict;
         };
         let key = (redirected.kind, redirected.row_id);
         let mut slot = self.slot(key);

@@ -13,10 +13,10 @@ use crate::domain::load::Key;
 use crate::domain::traces::{self, Trace};
 
 /// The two rows of a merge.
-struct Pair {
-    kind: EntityKind,
-    survivor: Row,
-    merged: Row,
+pub(super) struct Pair {
+    pub(super) kind: EntityKind,
+    pub(super) survivor: Row,
+    pub(super) merged: Row,
 }
 
 impl Decider<'_> {
@@ -64,17 +64,25 @@ impl Decider<'_> {
         if let Some(refusal) = self.touch_periods(pair, &children, decision, source) {
             return Some(refusal);
         }
-        self.keep_other_values(pair, decision);
         for (key, child) in children {
-            self.put(key, self.slot(key), Some(child));
+            match key.0 {
+                EntityKind::MonthlyJobStatus => self.move_month(pair, key, child, decision),
+                _ => self.put(key, self.slot(key), Some(child)),
+            }
         }
+        self.give_way(pair, decision);
+        None
+    }
+
+    /// Lets a row give way to the one that stays, which has whatever was kept of it.
+    pub(super) fn give_way(&mut self, pair: &Pair, decision: &Mutation) {
+        self.keep_other_values(pair, decision);
         self.move_conflicts(pair);
         self.move_aliases(pair);
         let key = (pair.kind, pair.merged.id);
         let mut slot = self.slot(key);
         slot.last = slot.now.take();
         self.put(key, slot, None);
-        None
     }
 
     /// Returns what named the merged row, as it names the other one.
@@ -115,6 +123,7 @@ impl Decider<'_> {
             if kept != other && !field.immutable {
                 let sides = (&pair.survivor, &pair.merged);
                 let row = traces::merged_value(decision, pair.kind, field, sides, scope, self.batch);
+                self.loaded.conflicts.entry((pair.kind, pair.survivor.id)).or_default().push(row.row.id);
                 self.replace(EntityKind::Conflict, row);
             }
         }

@@ -80,11 +80,13 @@ pub(super) fn subject_of(erasure: &Mutation) -> Option<Key> {
 
 async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Result<Circle, StoreError> {
     let mut circle = Circle::default();
-    let persons = persons(tx, programme, id, &mut circle).await?;
+    let persons = with_merged(tx, programme, vec![id], &mut circle).await?;
     circle.records.extend(persons.iter().map(|id| (kind, *id)));
     for (child, at) in referring_to(kind) {
         let found = tx.children(programme, child, child.def().fields[at].name, &persons).await?;
-        circle.records.extend(found.iter().map(|row| (child, row.id)));
+        let ids = found.iter().map(|row| row.id).collect();
+        let children = with_merged(tx, programme, ids, &mut circle).await?;
+        circle.records.extend(children.iter().map(|id| (child, *id)));
     }
     add_held(tx, programme, kind, &persons, &mut circle).await?;
     let ids = circle.ids();
@@ -101,15 +103,15 @@ impl Circle {
     }
 }
 
-/// Returns the record and everything that was merged into it, and takes the proposals about them along.
-async fn persons(
+/// Returns records and everything that was merged into them, and takes the proposals about them along.
+async fn with_merged(
     tx: &mut impl WriteTx,
     programme: Uuid,
-    id: Uuid,
+    ids: Vec<Uuid>,
     circle: &mut Circle,
 ) -> Result<Vec<Uuid>, StoreError> {
     let proposal = EntityKind::MergeProposal;
-    let (mut persons, mut next) = (vec![id], vec![id]);
+    let (mut all, mut next) = (ids.clone(), ids);
     while !next.is_empty() {
         let mut merged = Vec::new();
         for field in ["survivor_id", "first_id", "second_id"] {
@@ -117,13 +119,13 @@ async fn persons(
             circle.traces.extend(found.iter().map(|row| (proposal, row.id)));
             merged.extend(found.iter().filter_map(|row| alias_of(row, &next)));
         }
-        merged.retain(|id| !persons.contains(id));
+        merged.retain(|id| !all.contains(id));
         merged.sort_unstable();
         merged.dedup();
-        persons.extend(&merged);
+        all.extend(&merged);
         next = merged;
     }
-    Ok(persons)
+    Ok(all)
 }
 
 /// Returns the row that was merged into one of `survivors`.

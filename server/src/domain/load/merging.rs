@@ -1,10 +1,11 @@
 //! Loads what a decision about a proposal to merge touches: both rows, and everything that names one of them.
 
-use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal};
+use sync_protocol::entity::{Entity as _, EntityKind, LateAdjustment, MergeProposal};
 use sync_protocol::mutation::Mutation;
 use uuid::Uuid;
 
 use super::{Key, Loaded, lock_conflicts};
+use crate::domain::traces;
 use crate::store::{StoreError, WriteTx};
 
 /// Loads and locks both rows of each proposal that the batch decides about, their children and their open conflicts.
@@ -23,8 +24,51 @@ pub(super) async fn load_merged(
         for (child, at) in referring_to(kind) {
             load_children(tx, programme, child, at, &pair, loaded).await?;
         }
-        lock_conflicts(tx, programme, &pair, loaded).await?;
+        let months = months_of(&pair, loaded);
+        load_adjustments(tx, programme, &months, loaded).await?;
+        lock_conflicts(tx, programme, &[&pair, months.as_slice()].concat(), loaded).await?;
     }
+    Ok(())
+}
+
+/// Returns the months of both job records: what stands under one name for one of them is merged, too.
+fn months_of(pair: &[Uuid], loaded: &Loaded) -> Vec<Uuid> {
+    let children = pair.iter().filter_map(|parent| loaded.children.get(parent)).flatten();
+    children.filter(|((kind, _), _)| *kind == EntityKind::MonthlyJobStatus).map(|((_, id), _)| *id).collect()
+}
+
+async fn load_adjustments(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    months: &[Uuid],
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    if months.is_empty() {
+        return Ok(());
+    }
+    let kind = EntityKind::LateAdjustment;
+    let found = tx.children(programme, kind, "subject_id", months).await?;
+    let ids: Vec<Uuid> = found.iter().map(|adjustment| adjustment.id).collect();
+    lock_rows(tx, programme, kind, &ids, loaded).await?;
+    for adjustment in found.iter().filter_map(|row| LateAdjustment::from_row(row).ok()) {
+        loaded.adjustments.entry(adjustment.subject_id).or_default().push(adjustment.id.0);
+        if adjustment.is_new_row {
+            loaded.booked.insert(adjustment.subject_id, adjustment.period_id.0);
+        }
+    }
+    Ok(())
+}
+
+/// Loads what is known of the names of months that come after their job record was merged: one that comes again has
+/// its name already.
+pub(super) async fn load_late_months(
+    tx: &mut impl WriteTx,
+    programme: Uuid,
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> =
+        loaded.aliases.months().map(|(one, other)| traces::proposal_id(one.min(other), one.max(other)).0).collect();
+    lock_rows(tx, programme, EntityKind::MergeProposal, &ids, loaded).await?;
     Ok(())
 }
 
