@@ -120,7 +120,7 @@ fn enterprise(dice: &mut Dice, story: &Story) -> Enterprise {
         name: name(story),
         legal_form: story.trade.legal_form,
         kind: if story.trade.is_wise { EnterpriseKind::Wise } else { EnterpriseKind::SocialEnterprise },
-        cui: Some(people::invalid_cui(dice)),
+        cui: Some(people::invalid_cui(dice, story.number)),
         registered_on: Some(story.calendar.working_day(story.registered_month, dice.between(3, 25))),
         nace_code: story.trade.nace.to_owned(),
         county: story.locality.county,

@@ -51,9 +51,10 @@ pub(super) fn name(dice: &mut Dice) -> String {
     format!("{} {}", dice.pick(given), dice.pick(surnames))
 }
 
-/// Returns a fiscal code whose control digit is wrong, so that no real company has it.
-pub(super) fn invalid_cui(dice: &mut Dice) -> String {
-    let body = dice.between(4_100_000, 4_999_999);
+/// Returns a fiscal code whose control digit is wrong, so that no real company has it. It ends in the number of the
+/// enterprise: no two of a programme have the same.
+pub(super) fn invalid_cui(dice: &mut Dice, number: usize) -> String {
+    let body = dice.between(41_000, 49_999) * 100 + number as i32 % 100;
     let wrong = (cui_control_digit(body) + 1 + dice.between(0, 8)) % 10;
     format!("{body}{wrong}")
 }
@@ -77,8 +78,8 @@ mod tests {
     #[test]
     fn a_fiscal_code_never_checks_out() {
         let mut dice = Dice::of(1, 0);
-        for _ in 0..500 {
-            let cui: i32 = invalid_cui(&mut dice).parse().unwrap();
+        for number in 0..500 {
+            let cui: i32 = invalid_cui(&mut dice, number).parse().unwrap();
             assert_ne!(cui % 10, cui_control_digit(cui / 10), "{cui}");
         }
     }
