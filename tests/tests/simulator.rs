@@ -49,10 +49,10 @@ fn a_seed_gives_the_same_history_again() {
 }
 
 /// A seed that finds each planted mistake; `simulate --bug` plants any of them.
-const FOUND_BY: [(Bug, u64); 12] = [
+const FOUND_BY: [(Bug, u64); 17] = [
     (Bug::PlainSequence, 51),
     (Bug::AckBeforeCommit, 76),
-    (Bug::PageWithoutCursor, 10),
+    (Bug::PageWithoutCursor, 17),
     (Bug::DropOnReject, 5),
     (Bug::LastWriterByClock, 1),
     (Bug::RetryWithoutDedupe, 5),
@@ -62,6 +62,11 @@ const FOUND_BY: [(Bug, u64); 12] = [
     (Bug::ReadUnscoped, 1),
     (Bug::GroupTornApart, 5),
     (Bug::NoResend, 4),
+    (Bug::FloorNotHeld, 451),
+    (Bug::AliasLost, 5),
+    (Bug::MergeDropsValues, 2),
+    (Bug::ErasuresNotRepeated, 45),
+    (Bug::ErasedBytesKept, 6),
 ];
 
 #[test]

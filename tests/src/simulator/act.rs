@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::deed::{Deed, Deeds, Place};
 use super::dice::Dice;
-use desk::{Desk, act};
+use desk::{Act, Desk, act, employ};
 
 /// How many rows a person looks through.
 const LOOK_THROUGH: u32 = 40;
@@ -43,9 +43,18 @@ pub enum Done {
 
 /// Lets the person record something.
 pub fn record(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
+    record_by(act, store, deeds, actor, dice)
+}
+
+/// Lets the person record something about the jobs of an enterprise.
+pub fn record_job(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
+    record_by(employ, store, deeds, actor, dice)
+}
+
+fn record_by(act: Act, store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
     let refused = refused(store, deeds);
     let first = deeds.next();
-    let done = record_anything(store, deeds, actor, dice);
+    let done = write_by(act, store, deeds, actor, dice);
     // Who changes or voids a row with a refused change puts one that says it all in its place.
     let changed = deeds.iter().skip(first).filter(|(_, deed)| deed.op != Op::Put);
     let replaced: Vec<Uuid> = changed.map(|(_, deed)| deed.row).collect();
@@ -66,7 +75,7 @@ fn refused(store: &Store, deeds: &Deeds) -> Vec<(Uuid, usize)> {
     changes.iter().filter_map(|change| Some((change.mutation.row_id, deeds.of(&change.mutation)?))).collect()
 }
 
-fn record_anything(store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
+fn write_by(act: Act, store: &Store, deeds: &mut Deeds, actor: Actor, dice: &mut Dice) -> Done {
     let mut scribe = Scribe::new(refused(store, deeds), deeds, actor);
     let outcome = store.write(|batch| {
         scribe.drafts.clear();

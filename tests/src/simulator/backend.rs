@@ -1,6 +1,8 @@
 //! The server of a history: the real code on its store in memory, the planted mistakes of servers around it, and
 //! what the checkers look into.
 
+mod erasing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use server::domain::write::{self, Batch, Incoming};
 use server::store::mutations::Outbox;
 use server::store::{SyncStore as _, WriteTx as _};
 use sync_protocol::cursor::Cursor;
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{EntityKind, Erasure, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{ChainHash, Mutation, Op};
 use sync_protocol::patch::Patch;
@@ -34,6 +36,8 @@ pub struct Backend {
     /// Whether the server stops in the request that comes next, and after its commit or before.
     pub crash_next: Option<bool>,
     mutations: u64,
+    /// Kept where no backup reaches: the programme, by its place in the cast, and what was erased there.
+    erased: Vec<(usize, Erasure)>,
 }
 
 /// A copy of everything the server holds.
@@ -78,7 +82,7 @@ impl Backend {
             server.store().change(|state| state.commit(*programme, touches, Seal::default()));
         }
         server.plant(bug);
-        Self { server, world, programmes, bug, crash_next: None, mutations: 0 }
+        Self { server, world, programmes, bug, crash_next: None, mutations: 0, erased: Vec::new() }
     }
 
     /// Answers a request.
@@ -280,11 +284,17 @@ impl Backend {
     }
 
     /// Puts a copy in the place of what there is. The newest mark is so many commits older than the copy.
-    /// Returns whether anything was lost.
-    pub fn restore(&mut self, backup: &Backup, marks_ago: usize) -> bool {
+    /// Returns whether anything was lost, and whether something had to be erased again.
+    pub fn restore(&mut self, backup: &Backup, marks_ago: usize) -> (bool, bool) {
         let has_lost = self.programmes.iter().any(|of| self.server.store().state().head(*of) != backup.0.head(*of));
         self.server.restore(backup.0.clone(), marks_ago);
-        has_lost
+        let has_erased = self.bug != Some(Bug::ErasuresNotRepeated) && self.erase_again();
+        (has_lost, has_erased)
+    }
+
+    /// Returns what the server itself holds, for a look behind its tables.
+    pub fn state(&self) -> Arc<State> {
+        self.server.store().state()
     }
 
     /// Returns what the server holds, without what clocks say.

@@ -30,11 +30,21 @@ pub enum Bug {
     GroupTornApart,
     /// The device does not send again what a restored server lost.
     NoResend,
+    /// The server forgets deletions, and takes a device that has not heard of them for one that has.
+    FloorNotHeld,
+    /// The server forgets under which name a merged row was known.
+    AliasLost,
+    /// The server drops what the merged row said where the other row says something else.
+    MergeDropsValues,
+    /// A restored server does not erase again what the backup still has.
+    ErasuresNotRepeated,
+    /// The server erases a person's rows, and keeps the bytes that were sent about them.
+    ErasedBytesKept,
 }
 
 impl Bug {
     /// Every planted mistake.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::PlainSequence,
         Self::AckBeforeCommit,
         Self::PageWithoutCursor,
@@ -47,6 +57,11 @@ impl Bug {
         Self::ReadUnscoped,
         Self::GroupTornApart,
         Self::NoResend,
+        Self::FloorNotHeld,
+        Self::AliasLost,
+        Self::MergeDropsValues,
+        Self::ErasuresNotRepeated,
+        Self::ErasedBytesKept,
     ];
 
     /// Returns the name on the command line.

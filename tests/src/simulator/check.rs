@@ -4,8 +4,10 @@
 mod conflict;
 mod cursor;
 mod equal;
+mod erased;
 mod lively;
 mod loss;
+mod merged;
 mod once;
 mod scope;
 mod whole;
@@ -44,6 +46,8 @@ pub fn at_rest(history: &mut History<'_>) {
     once::check(history, &fates, &mut found);
     whole::check(history, &fates, &mut found);
     conflict::check(history, &fates, &mut found);
+    merged::check(history, &mut found);
+    erased::check(history, &mut found);
     equal::check(history, &mut found);
     clocks(history, &mut found);
     history.violations.extend(found);

@@ -45,18 +45,26 @@ pub struct SimWorld {
     clock: Clock,
     /// What the wall clock is wrong by.
     offset_ms: AtomicI64,
+    /// When the device was switched on.
+    booted_at_ms: AtomicI64,
     dice: Mutex<Dice>,
 }
 
 impl SimWorld {
     /// Returns a world whose clock is right.
     pub fn new(clock: &Clock, dice: Dice) -> Self {
-        Self { clock: clock.clone(), offset_ms: AtomicI64::new(0), dice: Mutex::new(dice) }
+        let (offset_ms, booted_at_ms) = (AtomicI64::new(0), AtomicI64::new(START.0));
+        Self { clock: clock.clone(), offset_ms, booted_at_ms, dice: Mutex::new(dice) }
     }
 
     /// Sets what the wall clock is wrong by.
     pub fn set_offset_ms(&self, ms: i64) {
         self.offset_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Notes when the device was switched on anew: its uptime starts there.
+    pub fn boot_at(&self, at: Timestamp) {
+        self.booted_at_ms.store(at.0, Ordering::Relaxed);
     }
 
     /// Returns the true time.
@@ -86,7 +94,7 @@ impl client_sdk::world::World for SimWorld {
     }
 
     fn uptime_ms(&self) -> u64 {
-        (self.clock.now().0 - START.0).max(0) as u64
+        (self.clock.now().0 - self.booted_at_ms.load(Ordering::Relaxed)).max(0) as u64
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

@@ -79,6 +79,17 @@ pub struct Deeds {
     /// Who set a field of a row to what, in the order of the deeds.
     writers: BTreeMap<(EntityKind, Uuid, usize), Vec<usize>>,
     groups: usize,
+    merges: Vec<Merge>,
+    /// Records about people that were erased, with what had been merged into them.
+    erased: BTreeSet<Uuid>,
+}
+
+/// What the office decided of two rows.
+#[derive(Clone, Copy, Debug)]
+struct Merge {
+    decision: usize,
+    merged: Uuid,
+    survivor: Uuid,
 }
 
 impl Deeds {
@@ -110,6 +121,69 @@ impl Deeds {
             self.writers.entry((deed.kind, deed.row, edit.at)).or_default().push(number);
         }
         self.list.push(deed);
+    }
+
+    /// Notes that the deed that was written down last has merged a row into another one.
+    pub fn merge(&mut self, merged: Uuid, survivor: Uuid) {
+        self.merges.push(Merge { decision: self.list.len() - 1, merged, survivor });
+    }
+
+    /// Returns a row, the one that it was merged into, the one that this was merged into, and so on.
+    pub fn survivors(&self, row: Uuid) -> impl Iterator<Item = Uuid> {
+        let stands = |merge: &&Merge| !self.list[merge.decision].is_withdrawn;
+        let into =
+            move |row| self.merges.iter().rev().filter(stands).find(|merge| merge.merged == row).map(|m| m.survivor);
+        // What was merged is gone, so that nothing is merged into it: the chain has an end.
+        std::iter::successors(Some(row), move |row| into(*row)).take(self.merges.len() + 1)
+    }
+
+    /// Returns whether a row was merged into another one.
+    pub fn is_merged(&self, row: Uuid) -> bool {
+        self.survivors(row).nth(1).is_some()
+    }
+
+    /// Notes that a record about a person was erased: it goes with what was merged into it.
+    pub fn erase(&mut self, subject: Uuid) {
+        let merged = self.merges.iter().map(|merge| merge.merged);
+        let circle: Vec<Uuid> = merged.filter(|row| self.survivors(*row).any(|row| row == subject)).collect();
+        self.erased.extend(circle);
+        self.erased.insert(subject);
+    }
+
+    /// Returns whether a deed is about someone who was erased: about the record, or one that names it.
+    pub fn is_about_erased(&self, deed: &Deed) -> bool {
+        !self.erased.is_empty() && (self.is_erased(deed.row) || self.names_erased(deed))
+    }
+
+    /// Returns whether a row was erased, or belonged to a record that was.
+    pub fn is_erased(&self, row: Uuid) -> bool {
+        let is_part = |deed: &Deed| deed.row == row && self.names_erased(deed);
+        !self.erased.is_empty() && (self.erased.contains(&row) || self.list.iter().any(is_part))
+    }
+
+    fn names_erased(&self, deed: &Deed) -> bool {
+        deed.fields.iter().filter_map(|edit| edit.value.as_uuid()).any(|named| self.erased.contains(&named))
+    }
+
+    /// Returns the words that were written about people who were erased.
+    pub fn erased_words(&self) -> BTreeSet<&str> {
+        let about = self.list.iter().filter(|deed| self.is_about_erased(deed));
+        about
+            .flat_map(|deed| &deed.fields)
+            .filter_map(|edit| edit.value.as_text())
+            .filter(|text| is_unique(text))
+            .collect()
+    }
+
+    /// Returns whether the same phone set the same field of another row, and both rows have become one.
+    pub fn is_followed_under_another_name(&self, deed: usize, at: usize) -> bool {
+        let of = &self.list[deed];
+        let stayed = |row| self.survivors(row).last();
+        let is_other = |(kind, row, field): &(EntityKind, Uuid, usize)| {
+            (*kind, *field) == (of.kind, at) && *row != of.row && stayed(*row) == stayed(of.row)
+        };
+        let others = self.writers.iter().filter(|(key, _)| is_other(key));
+        others.flat_map(|(_, writers)| writers).any(|other| self.list[*other].place == of.place)
     }
 
     /// Returns the deeds that set a field of a row.
@@ -211,6 +285,11 @@ impl Deeds {
             deed.is_withdrawn = true;
         }
     }
+}
+
+/// Whether a text is one that only one deed has written.
+pub fn is_unique(text: &str) -> bool {
+    text.starts_with("cuvinte ") || text.starts_with("birou ")
 }
 
 /// Returns the mark by which a deed is known wherever it goes.

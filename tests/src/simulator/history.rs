@@ -218,10 +218,14 @@ impl<'p> History<'p> {
     /// A clock that is wrong by always the same is corrected by the instant at which a request arrives, which is later
     /// than the one at which it was sent: by as much, the work seems younger than it is. One that is set between the
     /// recording and the sending may say something that is false and yet possible: the uptime does not contradict it,
-    /// for the device may have been started anew since.
+    /// for the device may have been started anew since. And work that nobody can date waits for a person, which
+    /// work under a right clock does not.
     fn is_close_call(&self) -> bool {
         let changes =
             || self.deeds.iter().filter(|(_, deed)| deed.kind == EntityKind::ScopeGrant).map(|(_, deed)| deed);
+        if self.tally.has(Met::ClockHeld) {
+            return true;
+        }
         let most_ms = LATENCY_MS + self.plan.knobs.reorder_ms;
         let is_close = |work: &Deed, change: &Deed| (0..=most_ms).contains(&(change.at.0 - work.at.0));
         self.deeds.iter().any(|(_, work)| {
@@ -331,11 +335,14 @@ impl<'p> History<'p> {
             Step::RecordMany { phone, times } => {
                 (0..times).for_each(|_| self.record(phone, &mut dice, act::record));
             }
+            Step::RecordJob { phone } => self.record(phone, &mut dice, act::record_job),
             Step::Settle { phone } => self.record(phone, &mut dice, act::settle),
             Step::Wake { phone } => self.wake(phone),
             Step::OfficeEdit { programme } => self.office(programme, &mut dice, office::edit),
             Step::OfficeDecide { programme } => self.office(programme, &mut dice, office::decide),
             Step::OfficeMerge { programme } => self.merge(programme, &mut dice),
+            Step::OfficeJudge { programme } => self.judge(programme, &mut dice),
+            Step::OfficeErase { programme } => self.erase(programme, &mut dice),
             Step::Prune { programme } => self.prune(programme, &mut dice),
             Step::OfficeAssign { programme } => self.assign(programme, &mut dice),
             Step::OfficeBar { programme } => self.bar(programme, &mut dice),
@@ -353,6 +360,7 @@ impl<'p> History<'p> {
                     (phone.crash_after, phone.loses_power, phone.down_ms) = (Some(after), loses_power, down_ms);
                 }
             }
+            Step::RestartPhone { phone, down_ms, offset_ms } => self.restart_phone(phone, down_ms, offset_ms),
             Step::FailDisk { phone, is_full, after, calls } => {
                 let stays = calls > 1;
                 if let Some(phone) = self.phone(phone) {

@@ -62,6 +62,8 @@ pub struct Knobs {
     pub merges: bool,
     /// Whether the server forgets old deletions.
     pub pruning: bool,
+    /// Whether the office erases records about people.
+    pub erasures: bool,
     /// How many applications send what this server does not understand.
     pub poison: u32,
     /// The chance that a reply holds frames of a newer version.
@@ -107,6 +109,7 @@ impl Knobs {
             bursts: is_on(),
             merges: later.per_mille(300),
             pruning: later.per_mille(300),
+            erasures: later.per_mille(300),
             poison,
             newer_frames,
             page_rows: [1, 2, 5, 20, 200, 2_000][dice.below(6)],

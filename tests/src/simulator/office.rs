@@ -1,8 +1,9 @@
 //! What people in the office do, drawn from what the server holds.
 
 use sync_protocol::code::*;
-use sync_protocol::entity::{Entity as _, EntityKind, MergeProposal, Row, User, Visit};
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, MergeProposal, Row, User, Visit};
 use sync_protocol::id::UserId;
+use sync_protocol::message::MessageKey;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::{self, Patch};
 use sync_protocol::time::Timestamp;
@@ -83,14 +84,79 @@ pub fn merge(
     let Some((row, seq)) = open else { return "nothing to merge".to_owned() };
     let Ok(mut proposal) = MergeProposal::from_row(&row) else { return "an odd proposal".to_owned() };
     proposal.decision_note = Some(format!("birou {}", deeds.next()));
+    let mut pair = None;
     if dice.per_mille(700) {
-        proposal.state = MergeState::Merged;
-        proposal.survivor_id = Some(if dice.per_mille(500) { proposal.first_id } else { proposal.second_id });
+        let both = (proposal.first_id, proposal.second_id);
+        let (survivor, merged) = if dice.per_mille(500) { both } else { (both.1, both.0) };
+        (proposal.state, proposal.survivor_id, pair) = (MergeState::Merged, Some(survivor), Some((merged, survivor)));
     } else {
         proposal.state = MergeState::Dismissed;
     }
     let patch = patch::diff(&row, &proposal.to_row());
+    let (who, first) = ((programme, cast.programmes[programme].officer), deeds.next());
+    let done = change(server, deeds, cast, who, now, kind, (&row, seq), patch);
+    if let Some((merged, survivor)) = pair.filter(|_| deeds.next() > first) {
+        deeds.merge(merged, survivor);
+    }
+    done
+}
+
+/// Someone lets held work take effect, or gives it back: first what nobody can date.
+pub fn judge(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let kind = EntityKind::HeldItem;
+    let undated = undated(server, programme);
+    let any = || pick_where(server, programme, kind, ("state", HeldState::Held.code()), dice);
+    let Some((row, seq)) = undated.into_iter().next().or_else(any) else { return "nothing to judge".to_owned() };
+    let Ok(mut item) = HeldItem::from_row(&row) else { return "an odd item".to_owned() };
+    item.state = if dice.per_mille(600) { HeldState::Applied } else { HeldState::Returned };
+    item.decision_note = Some(format!("birou {}", deeds.next()));
+    let patch = patch::diff(&row, &item.to_row());
     change(server, deeds, cast, (programme, cast.programmes[programme].officer), now, kind, (&row, seq), patch)
+}
+
+/// Returns the held items of which nobody can tell when the work was done.
+pub fn undated(server: &Backend, programme: usize) -> Vec<(Row, u64)> {
+    let kind = EntityKind::HeldItem;
+    let mut rows = server.rows(programme, kind);
+    let is = |row: &Row, field, code| row.get(kind.def(), field).as_text() == Some(code);
+    rows.retain(|(row, _)| {
+        is(row, "state", HeldState::Held.code()) && is(row, "reason_code", MessageKey::HeldClockImplausible.code())
+    });
+    rows
+}
+
+/// Returns whether a deed let held work take effect.
+pub fn is_approval(deed: &Deed) -> bool {
+    let applied = Value::Text(HeldState::Applied.code().to_owned());
+    deed.kind == EntityKind::HeldItem && deed.fields.iter().any(|edit| edit.value == applied)
+}
+
+/// Someone erases a record about a person.
+pub fn erase(
+    server: &mut Backend,
+    deeds: &mut Deeds,
+    cast: &Cast,
+    programme: usize,
+    _now: Timestamp,
+    dice: &mut Dice,
+) -> String {
+    let kinds = [EntityKind::Employment, EntityKind::Attendee, EntityKind::MonthlyJobStatus];
+    let kind = kinds[dice.below(kinds.len())];
+    let Some((row, _)) = pick(server, programme, kind, dice) else { return "nobody to erase".to_owned() };
+    match server.erase(programme, cast.programmes[programme].officer, kind, row.id) {
+        Ok(()) => {
+            deeds.erase(row.id);
+            format!("erases {} {}", kind.def().name, row.id)
+        }
+        Err(refusal) => format!("does not erase {} {}: {refusal}", kind.def().name, row.id),
+    }
 }
 
 /// Someone gives an enterprise to a mentor, or takes it away.

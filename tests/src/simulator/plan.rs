@@ -55,6 +55,8 @@ pub enum Step {
     Record { phone: usize },
     /// A person records much, one thing after the other.
     RecordMany { phone: usize, times: u32 },
+    /// A person records something about the jobs of an enterprise.
+    RecordJob { phone: usize },
     /// A person deals with what was refused, or with a conflict.
     Settle { phone: usize },
     /// A person opens the application, which syncs.
@@ -69,6 +71,10 @@ pub enum Step {
     OfficeAssign { programme: usize },
     /// The office decides whether two records are one.
     OfficeMerge { programme: usize },
+    /// The office lets held work take effect, or gives it back.
+    OfficeJudge { programme: usize },
+    /// The office erases a record about a person.
+    OfficeErase { programme: usize },
     /// The server forgets the oldest deletions of a programme.
     Prune { programme: usize },
     /// The office bars a person, or lets the person in again.
@@ -77,6 +83,8 @@ pub enum Step {
     Cut { phone: usize, way: Way, for_ms: i64 },
     /// A phone stops after so many steps of its work, and starts again later.
     CrashPhone { phone: usize, after: u32, loses_power: bool, down_ms: i64 },
+    /// A phone is switched off, and on again later: with an uptime that starts anew, and perhaps another time of day.
+    RestartPhone { phone: usize, down_ms: i64, offset_ms: Option<i64> },
     /// The disk of a phone fails after so many calls: once, or for a while.
     FailDisk { phone: usize, is_full: bool, after: u32, calls: u32 },
     /// The server stops during the request that comes next.
@@ -128,7 +136,10 @@ impl Plan {
 
     /// Returns whether someone sets the clock of a phone while it is in use.
     pub fn sets_clock(&self, of: usize) -> bool {
-        let sets = |planned: &Planned| matches!(planned.step, Step::SetClock { phone, .. } if phone == of);
+        let sets = |planned: &Planned| match planned.step {
+            Step::SetClock { phone, .. } | Step::RestartPhone { phone, offset_ms: Some(_), .. } => phone == of,
+            _ => false,
+        };
         self.steps.iter().any(|planned| planned.at_ms > 0 && sets(planned))
     }
 
@@ -257,7 +268,41 @@ impl Drawing {
             }
         };
         add(knobs.merges, 12, |programme| Step::OfficeMerge { programme });
-        add(knobs.pruning, 3, |programme| Step::Prune { programme });
+        add(knobs.pruning, 12, |programme| Step::Prune { programme });
+        add(knobs.erasures, 6, |programme| Step::OfficeErase { programme });
+        self.about_merges();
+        if self.dice.per_mille(300) {
+            self.restarts(cast);
+        }
+    }
+
+    /// Adds phones that are switched off with work that was not sent: a battery that was empty for long takes the time
+    /// of day along. The office then looks at what nobody can date.
+    fn restarts(&mut self, cast: &Cast) {
+        for _ in 0..self.dice.between(1, 4) {
+            let (at, phone) = (self.dice.between(0, self.at_ms), self.dice.below(self.people));
+            self.push(at, Step::Record { phone });
+            let offset_ms = self.dice.per_mille(700).then(|| self.dice.between(-10 * YEAR_MS, 10 * YEAR_MS));
+            let down_ms = self.dice.between(SECOND_MS, 300 * SECOND_MS);
+            self.push(at, Step::RestartPhone { phone, down_ms, offset_ms });
+            let (later, programme) = (self.dice.between(at, self.at_ms), cast.phones[phone].programme);
+            // A phone that has heard of a decision does not yet go back to what it was before when a restored server
+            // lost it.
+            if !self.knobs.server_restore {
+                self.push(later, Step::OfficeJudge { programme });
+            }
+        }
+    }
+
+    /// Adds what people do about jobs while they have not heard yet that two records are one.
+    fn about_merges(&mut self) {
+        let merges = self.steps.iter().filter(|planned| matches!(planned.step, Step::OfficeMerge { .. }));
+        for at in merges.map(|planned| planned.at_ms).collect::<Vec<_>>() {
+            for _ in 0..self.people {
+                let (before, phone) = (self.dice.between(-60, 30) * SECOND_MS, self.dice.below(self.people));
+                self.push((at + before).clamp(0, self.at_ms), Step::RecordJob { phone });
+            }
+        }
     }
 
     fn two_times(&mut self) -> (i64, i64) {

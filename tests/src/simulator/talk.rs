@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sync_protocol::frame::{self, Frame, Reader};
+use sync_protocol::mutation::Mutation;
 use sync_protocol::wire::{Hello, Message, Push};
 
 use super::dice::Dice;
@@ -49,6 +50,15 @@ pub fn hello_of(body: &[u8]) -> Option<Hello> {
         Message::Hello(hello) => Some(hello),
         _ => None,
     }
+}
+
+/// Returns the changes that a request sends, as far as they can be read.
+pub fn mutations(body: &[u8]) -> Vec<Mutation> {
+    let pushed = frames(body).into_iter().filter_map(|frame| match Message::read(&frame).ok()? {
+        Message::Push(push) => Some(push.mutations),
+        _ => None,
+    });
+    pushed.flatten().filter_map(|bytes| Mutation::decode(&bytes).ok()).collect()
 }
 
 /// Returns the frames of a body, as far as they can be read.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sync_protocol::message::MessageKey;
 use sync_protocol::wire::{Commit, History, Message, Outcome};
 
 use super::knobs::COPIES;
@@ -105,6 +106,22 @@ pub enum Met {
     PhoneCloned,
     /// The office decided whether two records are one.
     MergeDecided,
+    /// A change named a record that was merged into another one.
+    NamedMerged,
+    /// A record about a person was erased.
+    Erased,
+    /// A restored server had to erase a person again.
+    ErasedAgain,
+    /// A change about someone who was erased came later.
+    AboutErased,
+    /// A phone was started anew, and its uptime with it.
+    Restarted,
+    /// Nobody can tell when a change was made.
+    ClockHeld,
+    /// The office let such a change take effect.
+    UndatedApproved,
+    /// The office gave such a change back.
+    UndatedReturned,
     /// The server forgot deletions.
     Pruned,
     /// A permission changed where only a right clock tells what was done before: pairs are not compared.
@@ -113,7 +130,7 @@ pub enum Met {
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 56] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -160,6 +177,14 @@ impl Met {
         Self::PhoneRestored,
         Self::PhoneCloned,
         Self::MergeDecided,
+        Self::NamedMerged,
+        Self::Erased,
+        Self::ErasedAgain,
+        Self::AboutErased,
+        Self::Restarted,
+        Self::ClockHeld,
+        Self::UndatedApproved,
+        Self::UndatedReturned,
         Self::Pruned,
         Self::CloseCall,
     ];
@@ -200,11 +225,19 @@ impl Tally {
                     let is_large = |commit: &Commit| commit.last_no - commit.first_no + 1 >= LARGE;
                     self.count_if(result.commits.iter().any(is_large), Met::LargePush);
                     self.count_if(result.demand.is_some(), Met::ResendFrom);
+                    let tells = |key: MessageKey| result.results.iter().any(|one| one.code == key.code());
+                    self.count_if(tells(MessageKey::RejectErased), Met::AboutErased);
+                    self.count_if(tells(MessageKey::HeldClockImplausible), Met::ClockHeld);
                     result.results.iter().filter_map(|one| outcome(one.outcome)).for_each(|met| self.count(met));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Returns whether something was met.
+    pub fn has(&self, met: Met) -> bool {
+        self.0.contains_key(&met)
     }
 
     /// Adds what another part of the history, or another history, has counted.

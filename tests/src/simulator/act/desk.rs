@@ -3,7 +3,7 @@
 use client_sdk::error::Result;
 use client_sdk::store::{Query, WriteBatch};
 use sync_protocol::code::*;
-use sync_protocol::entity::{Attendee, ChecklistAnswer, Entity, EntityKind, MonthlyJobStatus, Row, Visit};
+use sync_protocol::entity::{Attendee, ChecklistAnswer, Entity, EntityKind, MonthlyJobStatus, Position, Row, Visit};
 use sync_protocol::id::*;
 use sync_protocol::mutation::Op;
 use sync_protocol::patch::{self, Patch};
@@ -23,6 +23,20 @@ pub(super) struct Desk<'a, 'b, 'd> {
     actor: Actor,
     /// Whether creations carry their mark; without one, the server keeps no payload of them: the row tells all.
     marks: bool,
+}
+
+/// What a person may do there.
+pub(super) type Act = fn(&mut Desk<'_, '_, '_>) -> Result<()>;
+
+/// Does what is done about jobs that are registered.
+pub(super) fn employ(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
+    match desk.dice.below(5) {
+        0 => desk.new_job(),
+        1 => desk.change(EntityKind::Position),
+        2 => desk.change(EntityKind::Employment),
+        3 => desk.month(),
+        _ => desk.new_holder(),
+    }
 }
 
 pub(super) fn act(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
@@ -244,6 +258,15 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
         }
         self.put(&position)?;
         employment.holder_name = self.words();
+        self.put(&employment)
+    }
+
+    /// Registers someone else in a position.
+    fn new_holder(&mut self) -> Result<()> {
+        let Some(row) = self.pick(EntityKind::Position)? else { return Ok(()) };
+        let Ok(position) = Position::from_row(&row) else { return Ok(()) };
+        let mut employment = sample::employment(&position, UserId(self.actor.user));
+        (employment.id, employment.holder_name) = (EmploymentId(self.new_id()), self.words());
         self.put(&employment)
     }
 

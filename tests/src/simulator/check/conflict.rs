@@ -22,8 +22,9 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         else {
             continue;
         };
-        // What was voided needs no value.
-        let Some((shown, _)) = rows[programme].get(&(*kind, *row)) else { continue };
+        // What a merged row said is said of the one that stayed; what was voided needs no value.
+        let names: Vec<_> = history.deeds.survivors(*row).collect();
+        let Some((shown, _)) = names.iter().find_map(|row| rows[programme].get(&(*kind, *row))) else { continue };
         for deed in &effective {
             let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
             let is_followed = |other: &usize| other != deed && is_followed(&history.deeds, (*deed, *other), *at, value);
@@ -31,8 +32,11 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
                 continue;
             }
             let field = kind.def().fields[*at].name;
-            let key = (kind.def().name.to_owned(), *row, field.to_owned(), value.to_json().to_string());
-            if !conflicts.contains(&key) {
+            let json = value.to_json().to_string();
+            let key = |row: &uuid::Uuid| (kind.def().name.to_owned(), *row, field.to_owned(), json.clone());
+            let is_kept = names.iter().any(|row| conflicts.contains(&key(row)));
+            // One phone's changes follow each other, also where two rows turned out to be one: the last one stays.
+            if !is_kept && !history.deeds.is_followed_under_another_name(*deed, *at) {
                 let now = &shown.values[*at];
                 let what = format!("d{deed} set {}.{field} of {row} to {value:?}; it is {now:?}", kind.def().name);
                 found.push(Violation { invariant: "conflict", what });
@@ -58,7 +62,7 @@ fn took_effect(history: &History<'_>, fates: &Fates, deed: usize) -> bool {
 
 /// Only texts of the simulator's own are certain to be written once.
 fn is_unique(value: &Value) -> bool {
-    value.as_text().is_some_and(|text| text.starts_with("cuvinte ") || text.starts_with("birou "))
+    value.as_text().is_some_and(super::super::deed::is_unique)
 }
 
 fn values_in_conflicts(history: &History<'_>, programme: usize) -> Vec<(String, uuid::Uuid, String, String)> {

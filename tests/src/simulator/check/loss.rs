@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync_protocol::code::HeldState;
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem};
+use uuid::Uuid;
+
 use super::super::backend::Kept;
 use super::super::deed::Place;
 use super::super::foreign::Expected;
@@ -23,7 +27,8 @@ impl Fates {
         let programmes = history.plan.cast.programmes.len();
         let kept: Vec<Vec<Kept>> = (0..programmes).map(|programme| history.server.kept(programme)).collect();
         let mut of: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
-        for kept in kept.iter().flatten() {
+        let told = kept.iter().flatten().filter(|kept| !history.deeds.is_erased(kept.row));
+        for kept in told {
             let deed = kept.deed.or_else(|| history.deeds.creation(kept.kind?, kept.row));
             if let Some(deed) = deed {
                 of.entry(deed).or_default().push(kept.clone());
@@ -43,7 +48,7 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
     let was_restored = history.plan.steps.iter().any(|planned| planned.step == Step::RestoreServer);
     for (number, deed) in history.deeds.iter() {
         let Place::Phone(phone) = deed.place else { continue };
-        if !deed.is_certain || deed.may_be_lost {
+        if !deed.is_certain || deed.may_be_lost || history.deeds.is_about_erased(deed) {
             continue;
         }
         let outbox = &outboxes[phone];
@@ -80,6 +85,8 @@ fn foreign(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
             let is_right = match (kept.map(|kept| kept.outcome), expected) {
                 (Some('A' | 'M'), Expected::Applied) | (Some('H'), Expected::Held) => true,
                 (Some('R'), Expected::Rejected) => true,
+                // The office has given it back.
+                (Some('R'), Expected::Held) if is_returned(history, cast.programme, identity) => true,
                 _ => may_differ,
             };
             if !is_right {
@@ -89,6 +96,14 @@ fn foreign(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
             }
         }
     }
+}
+
+fn is_returned(history: &History<'_>, programme: usize, (device, incarnation, no): (Uuid, Uuid, u64)) -> bool {
+    let items = history.server.rows(programme, EntityKind::HeldItem).into_iter();
+    items.filter_map(|(row, _)| HeldItem::from_row(&row).ok()).any(|item| {
+        let identity = (item.device_id.0, item.incarnation, item.mutation_no as u64);
+        identity == (device, incarnation, no) && item.state == HeldState::Returned
+    })
 }
 
 /// What the outbox of a phone shows to its person.

@@ -10,7 +10,9 @@ use super::loss::Fates;
 pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
     let mut groups: BTreeMap<usize, Vec<(usize, bool)>> = BTreeMap::new();
     for (number, deed) in history.deeds.iter() {
-        if let (Some(group), Some(kept)) = (deed.group, fates.of.get(&number)) {
+        // What is about someone who was erased is refused by itself.
+        let group = deed.group.filter(|_| !history.deeds.is_about_erased(deed));
+        if let (Some(group), Some(kept)) = (group, fates.of.get(&number)) {
             groups.entry(group).or_default().push((number, kept.iter().any(Kept::is_effective)));
         }
     }

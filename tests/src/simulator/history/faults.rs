@@ -15,7 +15,8 @@ use crate::simulator::tally::Met;
 impl History<'_> {
     pub(super) fn restore_server(&mut self, dice: &mut Dice) {
         let Some((since, backup)) = &self.server_backup else { return };
-        let has_lost = self.server.restore(backup, dice.below(4));
+        let (has_lost, has_erased) = self.server.restore(backup, dice.below(4));
+        self.tally.count_if(has_erased, Met::ErasedAgain);
         self.tally.count_if(has_lost, Met::ServerRestored);
         let since = *since;
         self.deeds.forget_office(since);
@@ -30,10 +31,28 @@ impl History<'_> {
         self.tally.count_if(is_done, Met::MergeDecided);
     }
 
+    pub(super) fn judge(&mut self, programme: usize, dice: &mut Dice) {
+        let waiting = |history: &Self| office::undated(&history.server, programme).len();
+        let (before, seed) = (waiting(self), self.deeds.next());
+        self.office(programme, dice, office::judge);
+        let is_done = waiting(self) < before;
+        let is_approved = self.deeds.get(seed).is_some_and(office::is_approval);
+        self.tally.count_if(is_done && is_approved, Met::UndatedApproved);
+        self.tally.count_if(is_done && !is_approved, Met::UndatedReturned);
+    }
+
+    pub(super) fn erase(&mut self, programme: usize, dice: &mut Dice) {
+        let head = self.server.head(programme);
+        self.office(programme, dice, office::erase);
+        let is_done = self.server.head(programme) != head;
+        self.tally.count_if(is_done, Met::Erased);
+    }
+
     /// The server forgets deletions of which no device in touch has not heard: those that have not are taken to have
     /// been silent for too long.
     pub(super) fn prune(&mut self, programme: usize, dice: &mut Dice) {
-        let upto = dice.between(0, self.server.head(programme).seq as i64) as u64;
+        let head = self.server.head(programme).seq;
+        let upto = if dice.per_mille(500) { head } else { dice.between(0, head as i64) as u64 };
         let has_forgotten = self.server.prune(programme, upto);
         self.tally.count_if(has_forgotten, Met::Pruned);
         self.say(format_args!("the server forgets deletions of {programme} up to {upto}: {has_forgotten}"));
@@ -79,6 +98,19 @@ impl History<'_> {
         self.phones[to] = Some(Phone::new(self.plan.cast.phones[to], Arc::new(world), folder, self.options.bug));
         self.tally.count(Met::PhoneCloned);
         self.start(to);
+    }
+
+    /// Ends the application, and starts it on a phone whose uptime begins anew.
+    pub(super) fn restart_phone(&mut self, at: usize, down_ms: i64, offset_ms: Option<i64>) {
+        let on_again = self.now().plus_ms(down_ms);
+        let Some(phone) = self.phone(at) else { return };
+        (phone.loses_power, phone.down_ms) = (false, down_ms);
+        phone.world.boot_at(on_again);
+        self.crash(at);
+        self.tally.count(Met::Restarted);
+        if let Some(offset_ms) = offset_ms {
+            self.set_clock(at, offset_ms);
+        }
     }
 
     pub(super) fn set_clock(&mut self, at: usize, offset_ms: i64) {

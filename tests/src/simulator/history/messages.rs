@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use client_sdk::sync::Failure;
 use client_sdk::sync::machine::Event;
+use sync_protocol::mutation::Mutation;
+use uuid::Uuid;
 
 use super::{History, Waiting};
 use crate::simulator::check;
@@ -100,6 +102,8 @@ impl History<'_> {
             self.tally.count(if is_after { Met::ServerDiedAfter } else { Met::ServerDiedBefore });
         }
         self.tally.count_answer(answer.messages());
+        let names_merged = talk::mutations(body).iter().any(|sent| names(sent).any(|row| self.deeds.is_merged(row)));
+        self.tally.count_if(names_merged, Met::NamedMerged);
         check::delivered(self, at, &answer);
         self.say(format_args!(
             "the server answers phone {at}, request {request:?}: {}{}",
@@ -163,4 +167,9 @@ impl History<'_> {
         }
         self.follow(at, outcome.map(Some));
     }
+}
+
+/// Returns the rows that a change is about.
+fn names(mutation: &Mutation) -> impl Iterator<Item = Uuid> {
+    std::iter::once(mutation.row_id).chain(mutation.patch.iter().filter_map(|(_, value)| value.as_uuid()))
 }

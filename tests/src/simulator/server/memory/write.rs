@@ -119,6 +119,9 @@ impl WriteTx for MemoryTx {
         parents: &[Uuid],
     ) -> Answer<Vec<Row>> {
         self.store.call().await;
+        if self.store.bug == Some(Bug::AliasLost) && field == "alias_id" {
+            return Ok(Vec::new());
+        }
         let rows = rows_of(&self.state, programme, kind);
         let is_child = |row: &&Row| row.get(kind.def(), field).as_uuid().is_some_and(|id| parents.contains(&id));
         Ok(rows.filter(is_child).cloned().collect())
@@ -239,7 +242,9 @@ impl WriteTx for MemoryTx {
             let constraint = format!("{}_pkey", kind.def().name);
             return Err(StoreError::Constraint { constraint, message: format!("{} is there already", row.id) });
         }
-        self.work.touches.extend(rows.iter().map(|row| Touch::Put(kind, (*row).clone())));
+        let is_dropped = |row: &Row| self.store.bug == Some(Bug::MergeDropsValues) && is_of_merge(kind, row);
+        let kept = rows.iter().filter(|row| !is_dropped(row));
+        self.work.touches.extend(kept.map(|row| Touch::Put(kind, (*row).clone())));
         Ok(())
     }
 
@@ -288,6 +293,9 @@ impl WriteTx for MemoryTx {
 
     async fn purge(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<()> {
         self.store.call().await;
+        if self.store.bug == Some(Bug::ErasedBytesKept) {
+            return Ok(());
+        }
         self.work.purged.extend(ids.iter().map(|id| (programme, kind, *id)));
         Ok(())
     }
@@ -324,6 +332,11 @@ impl WriteTx for MemoryTx {
         self.store.call().await;
         Ok(())
     }
+}
+
+/// Whether a row keeps a value of a row that was merged.
+fn is_of_merge(kind: EntityKind, row: &Row) -> bool {
+    kind == EntityKind::Conflict && row.get(kind.def(), "policy").as_text() == Some("Merged")
 }
 
 impl Work {
