@@ -73,7 +73,8 @@ async fn hang_up_everywhere(devices: &mut [Device], carmen: &Office, share: u64,
 async fn settle(db: &Db) {
     const BUSY: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                         AND pid <> pg_backend_pid() AND state <> 'idle'";
-    let until = Instant::now() + Duration::from_secs(20);
+    // Less than Postgres itself takes to end a transaction in which nothing happens.
+    let until = Instant::now() + Duration::from_secs(10);
     while state::number(db, BUSY).await > 0 {
         assert!(Instant::now() < until, "a connection is busy, or idle in a transaction, although nobody waits");
         sleep(Duration::from_millis(50)).await;
@@ -137,4 +138,51 @@ async fn a_thousand_requests_that_are_hung_up_on_leave_nothing_behind() {
     assert_eq!(state::number(&db, "SELECT count(DISTINCT text) FROM finding").await, findings);
     assert_eq!(state::number(&db, "SELECT count(*) FROM finding").await, findings);
     assert_eq!(carmen.ask(PAGE, json!({})).await["enterprises"]["totalCount"], 3);
+}
+
+/// How often everybody hangs up at once.
+const ROUNDS: usize = 3;
+
+/// Plans a visit.
+async fn plan_visit(carmen: Office) -> serde_json::Value {
+    let input = json!({ "enterpriseId": ENTERPRISES[0], "mentorId": ANA, "kind": "ROUTINE", "mode": "ON_SITE",
+        "plannedStartAt": "2026-12-01T08:00:00Z" });
+    carmen.perform("planVisit", "visit { status }", input).await
+}
+
+/// Waits until so many transactions stand still, because someone else holds what they need.
+async fn wait_for_stopped(db: &Db, transactions: usize) {
+    const STOPPED: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                           AND wait_event_type = 'Lock' AND state = 'active'";
+    let until = Instant::now() + Duration::from_secs(4);
+    while state::number(db, STOPPED).await < transactions as i64 {
+        assert!(Instant::now() < until, "the transactions do not stand still: nobody hangs up within one");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_hang_up_within_a_transaction_leave_none_open() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let carmen = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let (db, connections) = (server.db.db(), server.app.config.database.interactive_connections);
+    for _ in 0..ROUNDS {
+        let mut blocker = db.conn().await.unwrap().write_tx().await.unwrap();
+        blocker.batch("LOCK TABLE visit IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let asking: Vec<_> = (0..connections).map(|_| tokio::spawn(plan_visit(carmen.clone()))).collect();
+        // One of them holds the programme's lock, and the others wait for that one or for the table.
+        wait_for_stopped(&db, connections).await;
+        asking.iter().for_each(tokio::task::JoinHandle::abort);
+        for asked in asking {
+            assert!(asked.await.is_err_and(|error| error.is_cancelled()), "it was answered");
+        }
+        // The server has to hear of it before the transactions go on.
+        sleep(Duration::from_millis(200)).await;
+        blocker.rollback().await.unwrap();
+        settle(&db).await;
+        assert_no_connection_is_lost(&server.app).await;
+        assert_eq!(state::number(&db, "SELECT count(*) FROM visit").await, 0, "work that nobody heard of stayed");
+    }
+    assert_eq!(plan_visit(carmen).await["visit"]["status"], "PLANNED");
 }
