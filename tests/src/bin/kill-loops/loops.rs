@@ -15,9 +15,10 @@ use server::config::Config;
 use server::postgres::{Durability, Lifetime, PrivatePostgres, Settings};
 use server::store::{Db, database, migrate};
 use server::world::SystemWorld;
+use sync_protocol::wire::Message;
 
 use tests::programme::{self, ANA, ENTERPRISES};
-use tests::{Device, ServerProcess, TestDb, data_folder, sample, state};
+use tests::{Answer, Device, ServerProcess, TestDb, data_folder, sample, state};
 
 /// Servers that are killed at the same time: most of a loop is waiting.
 const LOOPS: u64 = 4;
@@ -25,8 +26,10 @@ const LOOPS: u64 = 4;
 const DEVICES: usize = 8;
 /// The most changes that a device records between two kills.
 const MOST_CHANGES: u32 = 6;
-/// Longer than a push takes, so that kills come before, within and after it.
-const LATEST_KILL_MS: u64 = 60;
+/// A push takes about so long at first; it is measured as the loop goes.
+const USUAL_MS: u64 = 40;
+/// Of so many kills, some come between a commit and its answer.
+const ENOUGH_KILLS: u64 = 100;
 /// Postgres takes some time to recover, and the server to find new connections.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,8 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Tally {
     /// Kills.
     pub(crate) kills: u64,
-    /// Pushes that a kill left without an answer.
+    /// Pushes at which a kill was aimed.
+    pub(crate) pushes: u64,
+    /// Those that it left without an answer.
     pub(crate) hit: u64,
+    /// Those of them that the server had taken, which the device heard only later.
+    pub(crate) unheard: u64,
     /// Changes that were sent.
     pub(crate) changes: u64,
     /// Changes that took effect more than once.
@@ -49,11 +56,31 @@ impl Sum for Tally {
     fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
         tallies.fold(Self::default(), |sum, one| Self {
             kills: sum.kills + one.kills,
+            pushes: sum.pushes + one.pushes,
             hit: sum.hit + one.hit,
+            unheard: sum.unheard + one.unheard,
             changes: sum.changes + one.changes,
             duplicates: sum.duplicates + one.duplicates,
             lost: sum.lost + one.lost,
         })
+    }
+}
+
+impl Tally {
+    /// Counts what the server has taken of a device that did not hear of it.
+    fn hear(&mut self, device: &Device, answer: &Answer) {
+        let has = answer.messages.iter().filter_map(|message| match message {
+            Message::Welcome(welcome) => Some(welcome.last_no),
+            _ => None,
+        });
+        self.unheard += has.filter(|has| *has > device.confirmed).count() as u64;
+    }
+
+    /// Whether kills came before the commit of a push, after the answer and, where there were enough of them, in the short
+    /// time between the two: else this shows too little.
+    pub(crate) fn has_met_everything(&self) -> bool {
+        let is_between = self.unheard > 0 || self.kills < ENOUGH_KILLS;
+        self.hit > self.unheard && self.pushes > self.hit && is_between
     }
 }
 
@@ -62,6 +89,8 @@ struct Fleet {
     devices: Vec<Device>,
     visits: Vec<sync_protocol::entity::Visit>,
     random: ChaCha8Rng,
+    /// How long all pushes of a round took when no kill came before their answers.
+    usual: Duration,
     tally: Tally,
 }
 
@@ -71,6 +100,7 @@ impl Fleet {
             devices: Vec::new(),
             visits: Vec::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
+            usual: Duration::from_millis(USUAL_MS),
             tally: Tally::default(),
         };
         for at in 0..DEVICES {
@@ -93,14 +123,26 @@ impl Fleet {
             }
             device.address = address;
             let sending = device.clone();
-            pushes.push(tokio::spawn(async move { sending.send(&sending.pending()).await }));
+            pushes.push(async move { sending.send(&sending.pending()).await });
         }
-        tokio::time::sleep(Duration::from_millis(self.random.random_range(0..LATEST_KILL_MS))).await;
+        let mut pushes = tokio::spawn(futures::future::join_all(pushes));
+        // Somewhat longer than the pushes take, so that kills come before, within and after them.
+        let started = tokio::time::Instant::now();
+        let patience = self.usual.mul_f64(self.random.random_range(0.0..1.5));
+        let answered = tokio::time::timeout(patience, &mut pushes).await;
+        let took = started.elapsed();
         kill().await;
         self.tally.kills += 1;
-        for (device, push) in self.devices.iter_mut().zip(pushes) {
-            let answer = push.await.expect("the push does not panic");
+        // Without an answer in time, the next kill may come later.
+        self.usual = if answered.is_ok() { (self.usual + took) / 2 } else { self.usual.mul_f64(1.3) };
+        let answers = match answered {
+            Ok(answers) => answers,
+            Err(_) => pushes.await,
+        };
+        for (device, answer) in self.devices.iter_mut().zip(answers.expect("no push panics")) {
+            self.tally.hear(device, &answer);
             device.take(&answer.messages);
+            self.tally.pushes += 1;
             self.tally.hit += u64::from(device.confirmed < device.outbox.len() as u64);
         }
     }
@@ -109,7 +151,7 @@ impl Fleet {
     async fn count(mut self, db: &Db) -> Tally {
         let mut tally = self.tally;
         for device in &mut self.devices {
-            sync_when_possible(device).await;
+            sync_when_possible(device, &mut tally).await;
             tally.changes += device.outbox.len() as u64;
         }
         let number = async |text: &str| state::number(db, text).await as u64;
@@ -123,10 +165,12 @@ impl Fleet {
 }
 
 /// Syncs as soon as the server can be reached.
-async fn sync_when_possible(device: &mut Device) {
+async fn sync_when_possible(device: &mut Device, tally: &mut Tally) {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let answer = device.sync_once().await;
+        let answer = device.send(&device.pending()).await;
+        tally.hear(device, &answer);
+        device.take(&answer.messages);
         let is_whole = answer.end().is_some_and(|end| !end.more) && answer.faults().is_empty();
         if is_whole && device.confirmed == device.outbox.len() as u64 {
             return;
@@ -206,7 +250,7 @@ pub(crate) async fn kill_backends(postgres: &KillablePostgres, kills: u64, seed:
             unsafe { libc::kill(pid, libc::SIGKILL) };
         };
         fleet.push_through(address, kill).await;
-        sync_when_possible(&mut fleet.devices[0]).await;
+        sync_when_possible(&mut fleet.devices[0], &mut fleet.tally).await;
     }
     let tally = fleet.count(&Db::new(&url, 1, PATIENCE).expect("the URL is valid")).await;
     app.stopping.cancel();

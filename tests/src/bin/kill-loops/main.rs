@@ -36,8 +36,11 @@ fn main() -> ExitCode {
         Some(postgres) => runtime().block_on(kill_backends(postgres, kills, seed)),
         None => kill_servers(kills, seed),
     };
-    let Tally { hit, changes, duplicates, lost, .. } = tally;
-    println!("{hit} pushes were hit, {changes} changes sent");
+    let Tally { pushes, hit, unheard, changes, duplicates, lost, .. } = tally;
+    println!("{changes} changes sent; of {pushes} pushes, {hit} were hit, {unheard} of them after their commit");
     println!("{kills} kills, {duplicates} duplicates, {lost} lost");
-    ExitCode::from(u8::from(duplicates + lost > 0))
+    if !tally.has_met_everything() {
+        println!("the kills came at the wrong moments: this shows too little");
+    }
+    ExitCode::from(u8::from(duplicates + lost > 0 || !tally.has_met_everything()))
 }
