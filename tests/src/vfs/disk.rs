@@ -281,7 +281,8 @@ impl State {
             syncs_folder: false,
         });
         node.handles += 1;
-        node.syncs_folder |= is_new && is_journal;
+        // SQLite does so at the first sync of a journal after each open, whoever made the file.
+        node.syncs_folder |= is_journal;
         node.path.clone_from(&path);
         if is_new {
             self.folder.push(FolderChange::Created { path, node: id });
