@@ -333,9 +333,9 @@ async fn two_months_that_come_after_the_merge_end_alike_in_either_order() {
         let shown = months(&scene.ana);
         assert_eq!(months(&scene.radu), shown);
         assert_eq!(shown.len(), 1, "{shown:?}");
-        let names =
-            "SELECT alias_id || ' ' || survivor_id FROM merge_proposal WHERE subject_kind = 'monthly_job_status'";
-        assert_eq!(texts(scene.db(), names).await, [format!("{} {}", month(&second, "2024-03-01").id, shown[0].id)]);
+        let names = "SELECT alias_id || ' ' || survivor_id || ' ' || decided_by FROM merge_proposal WHERE subject_kind = 'monthly_job_status'";
+        let march = month(&second, "2024-03-01").id;
+        assert_eq!(texts(scene.db(), names).await, [format!("{march} {} {CARMEN}", shown[0].id)]);
         endings.push((shown[0].clone(), other_hours(&scene.ana, &shown[0])));
     }
     assert_eq!(endings[0], endings[1]);

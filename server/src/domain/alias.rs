@@ -26,8 +26,17 @@ use crate::store::{StoreError, WriteTx};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aliases {
     rows: HashMap<Key, Alias>,
-    /// The months of merged job records that come only now, with the name that they have under the one that stayed.
-    months: HashMap<Uuid, Uuid>,
+    /// The months of merged job records that come only now.
+    months: HashMap<Uuid, LateMonth>,
+}
+
+/// A month of a job record that was merged before it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LateMonth {
+    /// The name that it has under the record that stayed.
+    pub(super) name: Uuid,
+    /// Who merged the records.
+    pub(super) merged_by: Option<Uuid>,
 }
 
 /// A row that was merged into another one.
@@ -60,7 +69,7 @@ impl Aliases {
         if let Some(alias) = self.of(mutation) {
             redirected.row_id = alias.survivor;
         } else if let Some(month) = self.month(mutation) {
-            redirected.row_id = month;
+            redirected.row_id = month.name;
         }
         for (at, value) in &mut redirected.patch {
             let kind = mutation.kind.def().fields.get(*at).and_then(|field| field.reference);
@@ -89,21 +98,21 @@ impl Aliases {
             let alias = self.rows.get(&(EntityKind::Employment, employment.0));
             let is_named_so = mutation.row_id == MonthlyJobStatus::id_of(employment, month_on).0;
             if let Some(alias) = alias.filter(|_| is_named_so) {
-                let month = MonthlyJobStatus::id_of(EmploymentId(alias.survivor), month_on);
-                self.months.insert(mutation.row_id, month.0);
+                let name = MonthlyJobStatus::id_of(EmploymentId(alias.survivor), month_on).0;
+                self.months.insert(mutation.row_id, LateMonth { name, merged_by: alias.merged_by });
             }
         }
     }
 
-    /// Returns the name that a month has now which comes after its job record was merged.
-    pub(super) fn month(&self, mutation: &Mutation) -> Option<Uuid> {
+    /// Returns what a month is now that comes after its job record was merged.
+    pub(super) fn month(&self, mutation: &Mutation) -> Option<LateMonth> {
         let month = self.months.get(&mutation.row_id).copied();
         month.filter(|_| mutation.kind == EntityKind::MonthlyJobStatus)
     }
 
     /// Returns the pairs of names of months that come only now.
     pub(super) fn months(&self) -> impl Iterator<Item = (Uuid, Uuid)> {
-        self.months.iter().map(|(merged, survivor)| (*merged, *survivor))
+        self.months.iter().map(|(merged, month)| (*merged, month.name))
     }
 }
 

@@ -38,7 +38,7 @@ impl Decider<'_> {
         });
         let pair = Pair { kind, survivor, merged };
         self.give_way(&pair, decision);
-        self.name_month(&pair.merged, pair.survivor.id, decision.author);
+        self.name_month(&pair.merged, pair.survivor.id, Some(decision.author));
     }
 
     /// Returns the row by which the job record that stays has a month already.
@@ -62,13 +62,13 @@ impl Decider<'_> {
 
     /// Keeps the name of a month that was created under a merged job record, for changes of it that come later.
     pub(super) fn name_late_month(&mut self, mutation: &Mutation) {
-        let Some(name) = self.loaded.aliases.month(mutation) else { return };
+        let Some(month) = self.loaded.aliases.month(mutation) else { return };
         let mut said = patch::empty_row(mutation.kind.def(), mutation.row_id);
         patch::apply(&mut said, &mutation.patch);
-        self.name_month(&said, name, mutation.author);
+        self.name_month(&said, month.name, month.merged_by.map(UserId));
     }
 
-    fn name_month(&mut self, merged: &Row, name: Uuid, by: UserId) {
+    fn name_month(&mut self, merged: &Row, name: Uuid, by: Option<UserId>) {
         let kind = EntityKind::MonthlyJobStatus;
         let (first, second) = (merged.id.min(name), merged.id.max(name));
         let now = self.batch.received_at;
@@ -80,7 +80,7 @@ impl Decider<'_> {
             alias_id: Some(merged.id),
             survivor_id: Some(name),
             merged_content: Some(traces::told(kind, merged)),
-            decided_by: Some(by),
+            decided_by: by,
             decided_at: Some(now),
             ..fresh
         });
