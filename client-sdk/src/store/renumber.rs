@@ -58,11 +58,14 @@ impl Store {
                 outbox.renumber_pending()?;
                 meta::set(&outbox.conn, "copied_ms", now.0)
             };
-            match after < inner.outbox.acked {
-                true => inner.send_again(after + 1, renumber)?,
-                false => inner.outbox.durably(renumber)?,
-            }
+            let renumbered = match after < inner.outbox.acked {
+                true => inner.send_again(after + 1, renumber),
+                false => inner.outbox.durably(renumber),
+            };
+            // Also after a failure: a search that has come to its end asks nothing more, and would never be taken up
+            // again. The next welcome begins another one.
             inner.outbox.seek = None;
+            renumbered?;
             // The other copy of this outbox may have sent what the server took for ours, and did not send back.
             inner.verify_soon()
         })?;

@@ -477,6 +477,21 @@ fn a_new_incarnation_numbers_pending_changes_from_one() {
 }
 
 #[test]
+fn a_search_that_a_failing_disk_ended_is_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let before = store.hello("test", 0).unwrap().incarnation;
+    let run = |sql: &str| store.inner.lock().outbox.conn.execute_batch(sql).unwrap();
+    run("CREATE TEMP TRIGGER fails BEFORE INSERT ON main._meta BEGIN SELECT RAISE(ABORT, 'the disk fails'); END");
+    let of_copy = ChainHash([1; 16]);
+    store.meet(3, of_copy).unwrap_err();
+    assert!(!store.sync_view().unwrap().is_seeking, "nothing is asked that could end the search");
+    run("DROP TRIGGER fails");
+    store.meet(3, of_copy).unwrap();
+    assert_ne!(store.hello("test", 0).unwrap().incarnation, before);
+}
+
+#[test]
 fn the_answer_that_a_copy_got_tells_no_version_of_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
