@@ -193,6 +193,33 @@ async fn an_edit_of_a_lost_row_meets_what_came_back_with_it() {
     assert!(["prima", "a doua"].iter().all(|value| shown.matches(value).count() >= 1), "{shown}");
 }
 
+/// The author of a row never heard that the server had it, and sends it with a later edit of it in one push to a
+/// restored server. Another phone had seen the row alone: both edits are kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_a_lost_row_meets_what_its_author_wrote_before_the_answer_came() {
+    let site = Site::new().await;
+    let (mut author, mut other) =
+        (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
+    author.sync().await;
+    site.note().await;
+    let (site, backup) = site.back_up().await;
+    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    let known = author.cache.all::<Finding>().remove(0);
+    let row = Finding { id: FindingId(Uuid::now_v7()), text: "pierdută".to_owned(), ..known };
+    let put = author.create(&row);
+    author.send(&author.pending()).await;
+    other.sync().await;
+    let base = other.cache.rows[&(EntityKind::Finding, row.id.0)].seq;
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    let patch = author.change(&row, &Finding { text: "a autorului".to_owned(), ..row.clone() }, 0);
+    let answer = author.send(&[author.push(put, patch)]).await;
+    assert_eq!([put, patch].map(|no| answer.outcome(no)), [Outcome::Applied; 2]);
+    let no = other.change(&row, &Finding { text: "a altcuiva".to_owned(), ..row.clone() }, base);
+    assert_eq!(other.send(&other.pending()).await.outcome(no), Outcome::Conflict);
+}
+
 /// The restored server refuses a row that it had taken before, and its author puts it right: who changes what was there
 /// before has not seen that.
 #[tokio::test(flavor = "multi_thread")]

@@ -367,8 +367,8 @@ async fn load_changes(
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
     let programme = batch.outbox.programme;
-    // Whoever creates a row has seen nothing of it.
-    if mutations.iter().any(|mutation| mutation.base_seq > 0) {
+    // Whoever only creates rows has seen nothing of them, and others see them as they are created.
+    if mutations.iter().any(|mutation| mutation.base_seq > 0 || mutation.op == Op::Patch) {
         loaded.forks = tx.forks(programme).await?;
     }
     let mut bases: BTreeMap<EntityKind, BTreeMap<Uuid, u64>> = BTreeMap::new();

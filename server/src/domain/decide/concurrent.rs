@@ -26,11 +26,13 @@ impl Decider<'_> {
         Some(Voided { kept_by: Some(mutation.author), voided_by: grave.actor.map(UserId) })
     }
 
-    /// Keeps a row apart that this batch brings back, before an edit that came after it in a history that was left:
-    /// others may have seen the row without the edit, and the log must tell one from the other.
+    /// Keeps a row apart that this batch brings back, before an edit that came after it: in a history that was left,
+    /// others may have seen the row without the edit, and the log must tell one from the other. An edit that names no
+    /// version may be as late: its author never heard that the server had the row, and others had it from there.
     pub(super) fn keep_as_seen(&self, mutation: &Mutation, slot: &mut Slot) {
         let is_brought_back = slot.before.is_none() && slot.grave.is_none() && slot.first.is_none();
-        let is_later = cursor::is_lost(&self.loaded.forks, mutation.base_seq);
+        let forks = &self.loaded.forks;
+        let is_later = cursor::is_lost(forks, mutation.base_seq) || (mutation.base_seq == 0 && !forks.is_empty());
         if is_brought_back && is_later && mutation.op == Op::Patch {
             slot.first.clone_from(&slot.now);
         }
