@@ -3,10 +3,6 @@
 
 use super::dice::Dice;
 
-/// Whether phones are copied, by a backup or to a second phone. Two phones under one name do not yet come together in
-/// every history.
-pub const COPIES: bool = false;
-
 /// The faults of one history. Chances are per thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knobs {
@@ -76,7 +72,7 @@ impl Knobs {
     /// Draws the faults of a history. What was added to the swarm later has `later` dice: the histories without it stay
     /// as they were.
     pub fn draw(dice: &mut Dice, later: &mut Dice) -> Self {
-        let has_copies = later.per_mille(300) && COPIES;
+        let has_copies = later.per_mille(300);
         let mut chance = |most: i64| if dice.per_mille(500) { dice.between(1, most) as u32 } else { 0 };
         let (loss, duplicates, truncation) = (chance(300), chance(500), chance(20));
         let (flips, portal, busy, newer_frames) = (chance(20), chance(50), chance(100), chance(200));

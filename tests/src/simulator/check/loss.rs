@@ -52,6 +52,13 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             continue;
         }
         let outbox = &outboxes[phone];
+        // Of two copies of a phone, the one that brings back what a restored server lost is told what becomes of it now.
+        // The other one had its answer from the lost history, and shows the rows as the server has them.
+        let other = copy_of(history, phone).filter(|_| was_restored).map(|copy| &outboxes[copy]);
+        let is_shown = |of: fn(&Outbox) -> &BTreeSet<usize>| {
+            of(outbox).contains(&number) || other.is_some_and(|other| of(other).contains(&number))
+        };
+        let (is_rejected, is_held) = (is_shown(|outbox| &outbox.rejected), is_shown(|outbox| &outbox.held));
         let kept = fates.of.get(&number).map_or(&[][..], Vec::as_slice);
         let problem = match kept.iter().map(|kept| kept.outcome).max_by_key(|outcome| "RHCMA".find(*outcome)) {
             // What a restored server lost stands in the archive of a phone that may not bring it back.
@@ -59,9 +66,9 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             None if deed.is_withdrawn => None,
             None if outbox.pending.contains(&number) => Some("still waits on the phone"),
             None => Some("is nowhere"),
-            Some('R') if deed.is_withdrawn || outbox.rejected.contains(&number) || outbox.is_barred => None,
+            Some('R') if deed.is_withdrawn || is_rejected || outbox.is_barred => None,
             Some('R') => Some("was refused, and the phone does not show it"),
-            Some('H') if outbox.held.contains(&number) || outbox.rejected.contains(&number) || outbox.is_barred => None,
+            Some('H') if is_held || is_rejected || outbox.is_barred => None,
             Some('H') => Some("is held, and the phone does not show it"),
             _ => None,
         };
@@ -72,6 +79,15 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         }
     }
     foreign(history, fates, found);
+}
+
+/// Returns the other phone that was one with a phone once.
+fn copy_of(history: &History<'_>, phone: usize) -> Option<usize> {
+    history.plan.steps.iter().find_map(|planned| match planned.step {
+        Step::ClonePhone { from, to } if from == phone => Some(to),
+        Step::ClonePhone { from, to } if to == phone => Some(from),
+        _ => None,
+    })
 }
 
 /// What another application sent had the one outcome that it must have.
