@@ -59,8 +59,9 @@ impl Inner {
         self.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
         self.outbox.acked = upto;
         self.outbox.note_reached();
-        self.empty_erased(&told)?;
+        // Before the overlay is read anew, which no longer has what was confirmed.
         let heads = told.heads(&self.overlay, from, upto);
+        self.empty_erased(&told)?;
         self.outbox.stretches.extend(told.stretches);
         self.cache.begin()?;
         self.confirm(&heads)?;

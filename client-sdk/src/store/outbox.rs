@@ -95,12 +95,14 @@ pub(super) struct Head {
 impl Outbox {
     /// Reads where the outbox stands; names the device when the file is new.
     pub(super) fn load(conn: Connection, world: &dyn World) -> Result<Self> {
+        // As it was sent, should the newest one have been emptied since.
+        const NEWEST: &str = "SELECT position,
+                coalesce((SELECT sent_hash FROM emptied e WHERE e.position = c.position), hash)
+            FROM change c ORDER BY position DESC LIMIT 1";
         let device = named_id(&conn, "device", world)?;
         let incarnation = named_id(&conn, "incarnation", world)?;
         let offset = meta::get::<i64>(&conn, "offset")?.unwrap_or(0) as u64;
-        let newest = conn.query_row("SELECT position, hash FROM change ORDER BY position DESC LIMIT 1", [], |row| {
-            Ok((row.get::<_, i64>(0)? as u64, hash_of(row.get_ref(1)?)?))
-        });
+        let newest = conn.query_row(NEWEST, [], |row| Ok((row.get::<_, i64>(0)? as u64, hash_of(row.get_ref(1)?)?)));
         let (last, hash) = newest.optional().doing("read the outbox")?.unwrap_or((0, ChainHash::START));
         let last_hash = if last > offset { hash } else { ChainHash::START };
         let acked = acked(&conn)?;

@@ -3,6 +3,7 @@
 mod answers;
 mod clocks;
 mod damage;
+mod erasures;
 mod files;
 mod overruled;
 mod push;
@@ -562,45 +563,4 @@ fn lists_are_filtered_ordered_and_paged() {
     assert_eq!(store.count(KIND, &Query::new().eq("enterprise_id", Uuid::from_u128(1))).unwrap(), 13);
     assert_eq!(store.search(KIND, "scoala 07", 10).unwrap().len(), 2);
     assert!(store.list(KIND, &Query::new().eq("nonsense", 1)).is_err());
-}
-
-#[test]
-fn what_was_recorded_about_an_erased_person_is_emptied_and_never_sent_again_under_its_number() {
-    const ATTENDEE: EntityKind = EntityKind::Attendee;
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let mut attendee = empty_row(ATTENDEE.def(), Uuid::from_u128(1));
-    attendee.values[ATTENDEE.def().position("name").unwrap()] = text("Vasile Kanaru");
-    attendee.values[ATTENDEE.def().position("enterprise_id").unwrap()] = Value::Uuid(Uuid::from_u128(9));
-    store.write(|batch| batch.put(ATTENDEE, attendee)).unwrap();
-    put(&store, finding(2, 9, "altceva"));
-    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
-    let incarnation = store.hello("test", 0).unwrap().incarnation;
-    let mut erasure = empty_row(EntityKind::Erasure.def(), Uuid::from_u128(7));
-    let at = |name| EntityKind::Erasure.def().position(name).unwrap();
-    erasure.values[at("subject_kind")] = text("ATTENDEE");
-    erasure.values[at("subject_id")] = Value::Uuid(Uuid::from_u128(1));
-    let rows = vec![VersionedRow { seq: 6, row: erasure }];
-    let erased = Rows { kind: Some(EntityKind::Erasure), rows, unknown: Vec::new() };
-    store.apply_page(&Page { rows: vec![erased], ..page(Vec::new(), Some(6)) }).unwrap();
-    assert_eq!(store.get(ATTENDEE, Uuid::from_u128(1)).unwrap(), None);
-    let kept = |store: &Store| -> Vec<Vec<u8>> {
-        let inner = store.inner.lock();
-        let mut statement = inner.outbox.conn.prepare("SELECT payload FROM change ORDER BY position").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
-    };
-    let quotes = |payload: &Vec<u8>| payload.windows(6).any(|bytes| bytes == b"Kanaru");
-    assert_eq!(kept(&store).iter().filter(|payload| quotes(payload)).count(), 0);
-    store.flush().unwrap();
-    drop(store);
-    let store = open(folder.path());
-    // A server that lost both gets the rest as it was, and of this one only that there was something.
-    store.rewind(1).unwrap();
-    assert_ne!(store.hello("test", 0).unwrap().incarnation, incarnation, "under its number went something else");
-    let push = store.pushes().unwrap().remove(0);
-    assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));
-    let refused = MutationResult { code: "REJECT_ERASED".to_owned(), ..result(1, Outcome::Rejected) };
-    store.apply_result(&answer(&store, 9, false, vec![refused])).unwrap();
-    assert_eq!(store.get(ATTENDEE, Uuid::from_u128(1)).unwrap(), None);
-    assert_eq!(shown(&store, 2).unwrap().0, "altceva");
 }

@@ -1,0 +1,89 @@
+//! What is left on the device of a person whose data was erased, and of the work around it.
+
+use super::*;
+
+const ATTENDEE: EntityKind = EntityKind::Attendee;
+
+/// Records the person 1, who is then erased.
+fn put_attendee(store: &Store) {
+    let mut attendee = empty_row(ATTENDEE.def(), Uuid::from_u128(1));
+    attendee.values[ATTENDEE.def().position("name").unwrap()] = text("Vasile Kanaru");
+    attendee.values[ATTENDEE.def().position("enterprise_id").unwrap()] = Value::Uuid(Uuid::from_u128(9));
+    store.write(|batch| batch.put(ATTENDEE, attendee)).unwrap();
+}
+
+/// The page with which the server says that the person 1 was erased.
+fn erasure(seq: u64) -> Page {
+    let mut erasure = empty_row(EntityKind::Erasure.def(), Uuid::from_u128(7));
+    let at = |name| EntityKind::Erasure.def().position(name).unwrap();
+    erasure.values[at("subject_kind")] = text("ATTENDEE");
+    erasure.values[at("subject_id")] = Value::Uuid(Uuid::from_u128(1));
+    let rows = vec![VersionedRow { seq, row: erasure }];
+    let erased = Rows { kind: Some(EntityKind::Erasure), rows, unknown: Vec::new() };
+    Page { rows: vec![erased], ..page(Vec::new(), Some(seq)) }
+}
+
+#[test]
+fn what_was_recorded_about_an_erased_person_is_emptied_and_never_sent_again_under_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put_attendee(&store);
+    put(&store, finding(2, 9, "altceva"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    let incarnation = store.hello("test", 0).unwrap().incarnation;
+    store.apply_page(&erasure(6)).unwrap();
+    assert_eq!(store.get(ATTENDEE, Uuid::from_u128(1)).unwrap(), None);
+    let kept = |store: &Store| -> Vec<Vec<u8>> {
+        let inner = store.inner.lock();
+        let mut statement = inner.outbox.conn.prepare("SELECT payload FROM change ORDER BY position").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let quotes = |payload: &Vec<u8>| payload.windows(6).any(|bytes| bytes == b"Kanaru");
+    assert_eq!(kept(&store).iter().filter(|payload| quotes(payload)).count(), 0);
+    store.flush().unwrap();
+    drop(store);
+    let store = open(folder.path());
+    // A server that lost both gets the rest as it was, and of this one only that there was something.
+    store.rewind(1).unwrap();
+    assert_ne!(store.hello("test", 0).unwrap().incarnation, incarnation, "under its number went something else");
+    let push = store.pushes().unwrap().remove(0);
+    assert_eq!((push.first_no, push.prev_hash, push.mutations.len()), (1, ChainHash::START, 2));
+    let refused = MutationResult { code: "REJECT_ERASED".to_owned(), ..result(1, Outcome::Rejected) };
+    store.apply_result(&answer(&store, 9, false, vec![refused])).unwrap();
+    assert_eq!(store.get(ATTENDEE, Uuid::from_u128(1)).unwrap(), None);
+    assert_eq!(shown(&store, 2).unwrap().0, "altceva");
+}
+
+#[test]
+fn what_was_sent_with_work_about_an_erased_person_gets_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(2, finding(2, 9, "înainte"))], Some(2))).unwrap();
+    store.flush().unwrap();
+    put_attendee(&store);
+    patch(&store, 2, "text", "după");
+    put(&store, finding(3, 9, "nou"));
+    let refused = MutationResult { code: "REJECT_ERASED".to_owned(), ..result(1, Outcome::Rejected) };
+    store.apply_result(&answer(&store, 5, true, vec![refused])).unwrap();
+    assert_eq!(shown(&store, 2), Some(("după".to_owned(), 5, RowState::Synced)));
+    assert_eq!(shown(&store, 3), Some(("nou".to_owned(), 5, RowState::Synced)));
+    assert_eq!(store.rejected(10).unwrap().len(), 1);
+}
+
+#[test]
+fn work_after_an_emptied_change_is_still_of_this_phone_after_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put_attendee(&store);
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    store.apply_page(&erasure(6)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = open(folder.path());
+    put(&store, finding(2, 9, "nou"));
+    let push = store.pushes().unwrap().remove(0);
+    let upto_hash = push.mutations.iter().fold(push.prev_hash, |hash, bytes| hash.then(bytes));
+    let answered = store.apply_result(&PushResult { upto_hash, ..answer(&store, 7, true, Vec::new()) }).unwrap();
+    assert!(!answered.is_foreign, "the phone took its own work for that of a copy");
+    assert_eq!(shown(&store, 2), Some(("nou".to_owned(), 7, RowState::Synced)));
+}
