@@ -56,33 +56,25 @@ impl Inner {
         }
         let from = self.outbox.acked;
         let told = Told::of(result, &self.outbox, upto);
-        self.outbox.lazily(|outbox| outbox.record_answers(&told, upto))?;
+        // Before the overlay is read anew, which no longer has what was confirmed.
+        let (heads, erased) = (told.heads(&self.overlay, from, upto), told.erased(&self.overlay));
+        self.outbox.lazily(|outbox| {
+            outbox.record_answers(&told, upto)?;
+            erased.iter().try_for_each(|head| outbox.empty(head))
+        })?;
         self.outbox.acked = upto;
         self.outbox.note_reached();
-        // Before the overlay is read anew, which no longer has what was confirmed.
-        let heads = told.heads(&self.overlay, from, upto);
-        self.empty_erased(&told)?;
         self.outbox.stretches.extend(told.stretches);
+        if !erased.is_empty() {
+            self.overlay = Overlay::load(&self.outbox)?;
+        }
         self.cache.begin()?;
+        erased.iter().try_for_each(|head| self.cache.drop_base(head.key))?;
         self.confirm(&heads)?;
         self.drop_settled_scopes()?;
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
         Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered })
-    }
-
-    /// Lets go of changes that came too late: the server has erased what they are about.
-    fn empty_erased(&mut self, told: &Told) -> Result<()> {
-        let erased = told.singles.iter().filter(|(_, (_, answer))| erase::is_erased(answer));
-        let keys =
-            erased.filter_map(|(position, (state, _))| Some((*position, *state, self.overlay.key_of(*position)?)));
-        let heads: Vec<Head> = keys.map(|(position, state, key)| Head { position, key, state, seq: 0 }).collect();
-        if heads.is_empty() {
-            return Ok(());
-        }
-        self.outbox.durably(|outbox| heads.iter().try_for_each(|head| outbox.empty(head)))?;
-        self.overlay = Overlay::load(&self.outbox)?;
-        heads.iter().try_for_each(|head| self.cache.drop_base(head.key))
     }
 }
 
@@ -123,6 +115,17 @@ impl Told {
             singles.insert(position, (state, Answer::from(one)));
         }
         Self { stretches, singles, answered }
+    }
+
+    /// Returns the changes that came too late: the server has erased what they are about. They are emptied together
+    /// with the answer, which does not come a second time.
+    fn erased(&self, overlay: &Overlay) -> Vec<Head> {
+        let erased = self.singles.iter().filter(|(_, (_, answer))| erase::is_erased(answer));
+        let head = |(position, (state, _)): (&u64, &(ChangeState, Answer))| {
+            let key = overlay.key_of(*position)?;
+            Some(Head { position: *position, key, state: *state, seq: 0 })
+        };
+        erased.filter_map(head).collect()
     }
 
     /// Returns the changes as they stand now. Everything that waited for the answer is laid over its row.
