@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use server::app::App;
 use server::config::Config;
 use server::postgres::{Durability, Lifetime, PrivatePostgres, Settings};
-use server::store::{Db, database, migrate};
+use server::store::{Db, Sql, StoreError, database, migrate};
 use server::world::SystemWorld;
 use sync_protocol::wire::Message;
 
@@ -252,14 +252,29 @@ pub(crate) async fn kill_backends(postgres: &KillablePostgres, kills: u64, seed:
         fleet.push_through(address, kill).await;
         sync_when_possible(&mut fleet.devices[0], &mut fleet.tally).await;
     }
+    busy_backend(&url).await;
     let tally = fleet.count(&Db::new(&url, 1, PATIENCE).expect("the URL is valid")).await;
     app.stopping.cancel();
     tally
 }
 
-/// Returns the process of a connection of the server.
+/// Returns the process of a connection of the server, as soon as Postgres has recovered: a kill that came after every
+/// answer leaves it no time before.
 async fn busy_backend(url: &str) -> i32 {
-    let find = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-                AND backend_type = 'client backend' ORDER BY state_change DESC LIMIT 1";
-    state::number(&Db::new(url, 1, PATIENCE).expect("the URL is valid"), find).await as i32
+    const FIND: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY state_change DESC LIMIT 1";
+    let db = Db::new(url, 1, PATIENCE).expect("the URL is valid");
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match find_backend(&db, FIND).await {
+            Ok(Some(pid)) => return pid,
+            other => assert!(tokio::time::Instant::now() < until, "no connection of the server: {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn find_backend(db: &Db, text: &str) -> Result<Option<i32>, StoreError> {
+    let found = db.conn().await?.query_opt(Sql::new(text)).await?;
+    Ok(found.and_then(|record| record.opt_int(0).ok().flatten()).map(|pid| pid as i32))
 }
