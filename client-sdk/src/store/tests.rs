@@ -295,6 +295,27 @@ fn a_row_of_a_scope_that_came_and_went_in_a_lost_part_of_the_cache_goes_again() 
 }
 
 #[test]
+fn a_row_that_was_asked_for_and_does_not_come_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
+    store.flush().unwrap();
+    let saved = Saved::of(folder.path());
+    store.apply_page(&page(vec![(12, finding(1, 9, "newer"))], Some(12))).unwrap();
+    patch(&store, 1, "text", "mine");
+    store.apply_result(&answer(&store, 13, true, Vec::new())).unwrap();
+    drop(store);
+    saved.put_back();
+    let store = open(folder.path());
+    assert_eq!(shown(&store, 1).unwrap().0, "mine");
+    let asks = |message: &Message| matches!(message, Message::Want(want) if want.rows.len() == 1);
+    assert!(store.checks().unwrap().iter().any(asks), "the version beneath the change is not here");
+    // It was deleted meanwhile, and the answer is a new download, which tells of no deletion.
+    store.apply_page(&page(Vec::new(), Some(14))).unwrap();
+    assert_eq!(shown(&store, 1), None);
+}
+
+#[test]
 fn a_change_of_a_row_that_has_just_come_is_shown_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -16,7 +16,7 @@ use sync_protocol::rows;
 use sync_protocol::wire::{Digests, Listing, Message, Sums, Want};
 use uuid::Uuid;
 
-use super::cache::{Base, UNCONFIRMED, damaged};
+use super::cache::{Base, LOCAL_ONLY, UNCONFIRMED, damaged};
 use super::outbox::RowKey;
 use super::{Inner, Store, meta, value};
 use crate::error::{Doing as _, Result};
@@ -159,9 +159,22 @@ impl Inner {
         self.verify_soon()
     }
 
-    /// Forgets the rows that were asked for, after a complete answer: those that did not come are gone meanwhile.
-    pub(super) fn forget_asked(&self) -> Result<()> {
+    /// Forgets the rows that were asked for, after a complete answer. Those that did not come are gone meanwhile, also
+    /// where the server tells of no deletion because all of a scope was fetched anew.
+    pub(super) fn forget_asked(&mut self) -> Result<()> {
+        for key in self.asked()? {
+            if self.cache.base(key)?.is_some_and(|base| base.seq <= LOCAL_ONLY) {
+                self.drop_rows(key.0, &[key.1])?;
+            }
+        }
         self.cache.run("DELETE FROM _wanted WHERE is_asked", [])
+    }
+
+    fn asked(&self) -> Result<Vec<RowKey>> {
+        let mut statement = self.cache.prepare("SELECT kind, id FROM _wanted WHERE is_asked")?;
+        let asked = statement.query_map([], |row| Ok((row.get(0)?, value::uuid_of(row.get_ref(1)?)?)));
+        let asked: Vec<(u16, Uuid)> = asked.and_then(Iterator::collect).doing("read what was asked for")?;
+        Ok(asked.into_iter().filter_map(|(kind, id)| Some((EntityKind::from_number(kind)?, id))).collect())
     }
 
     fn compare_digests(&mut self, digests: &Digests, now_ms: i64) -> Result<Verified> {
