@@ -47,7 +47,7 @@ impl Inner {
         if is_ours {
             self.outbox.share(upto, result.demand);
         }
-        let is_outrun = self.outbox.is_outrun();
+        let is_outrun = self.outbox.is_outrun()?;
         if upto <= self.outbox.acked {
             return Ok(Answered { is_foreign: is_outrun, ..Answered::default() });
         }

@@ -182,9 +182,11 @@ fn pushes_after(outbox: &Outbox, after: u64, share: &Share) -> Result<Vec<Push>>
 
 /// Reads what a request holds, and the rest of the last group, which is never cut.
 fn outgoing(outbox: &Outbox, after: u64, limit: usize) -> Result<Vec<Outgoing>> {
-    const SQL: &str = "SELECT group_no, hash, payload FROM change WHERE position > ?1 ORDER BY position";
+    const SQL: &str =
+        "SELECT group_no, hash, payload FROM change WHERE position > ?1 AND position <= ?2 ORDER BY position";
+    let upto = if outbox.seek.is_some() { outbox.provable_upto(after)? } else { outbox.last };
     let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
-    let mut rows = statement.query([after as i64]).doing("read the outbox")?;
+    let mut rows = statement.query([after as i64, upto as i64]).doing("read the outbox")?;
     let mut changes: Vec<Outgoing> = Vec::new();
     while let Some(row) = rows.next().doing("read the outbox")? {
         let group: Option<i64> = row.get(0).doing("read the outbox")?;

@@ -9,7 +9,7 @@ use sync_protocol::wire::Demand;
 
 use super::Store;
 use super::outbox::Outbox;
-use crate::error::Result;
+use crate::error::{Doing as _, Result};
 
 /// How much further each step goes back than the one before.
 const STEP: u64 = 16;
@@ -84,32 +84,57 @@ impl Outbox {
         }
     }
 
-    /// Returns whether the server has everything that is here, and something else beyond it.
-    pub(super) fn is_outrun(&self) -> bool {
-        self.seek.is_some_and(|seek| seek.is_found && seek.after == self.last)
+    /// Returns whether the server has everything that is here under its number, and something else beyond it.
+    pub(super) fn is_outrun(&self) -> Result<bool> {
+        let Some(seek) = self.seek.filter(|seek| seek.is_found) else { return Ok(false) };
+        Ok(seek.after == self.provable_upto(seek.after)?)
     }
 
     /// Takes the next step after the server said that it has something else under our numbers.
     pub(super) fn step_back(&mut self) -> Result<Found> {
         let floor = self.floor()?;
-        let seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, is_found: false });
+        let mut seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, is_found: false });
         if !seek.is_asked {
             return Ok(Found::NotYet);
         }
-        if seek.is_found || seek.after <= floor {
-            // Only a push can tell what of the pending changes the server has.
-            let is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
-            self.seek = Some(seek);
-            return Ok(if is_told { Found::SameUpto(seek.after) } else { Found::NotYet });
+        // Only a push can tell what of the pending changes the server has.
+        let mut is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
+        let mut before = if self.seek.is_some() { seek.after } else { self.acked + 1 };
+        while !seek.is_found && seek.after > floor {
+            let after = self.next_start(self.acked.saturating_sub(seek.step).max(floor), before)?;
+            seek = Seek { after, step: seek.step.saturating_mul(STEP), is_asked: false, is_found: false };
+            if self.provable_upto(after)? > after {
+                self.seek = Some(seek);
+                return Ok(Found::NotYet);
+            }
+            // Nothing from there on can be sent under its number: further back.
+            (before, is_told) = (after, true);
         }
-        let after = self.acked.saturating_sub(seek.step).max(floor);
-        self.seek = Some(Seek { after, step: seek.step * STEP, is_asked: false, is_found: false });
-        Ok(Found::NotYet)
+        self.seek = Some(Seek { is_asked: true, ..seek });
+        Ok(if is_told { Found::SameUpto(seek.after) } else { Found::NotYet })
+    }
+
+    /// Returns where the next step begins, which would go back to `after`. What was emptied is passed one at a time, so
+    /// that nothing behind it is taken for something else than the server has.
+    fn next_start(&self, after: u64, before: u64) -> Result<u64> {
+        const EMPTIED: &str = "SELECT max(position) FROM emptied WHERE position > ?1 AND position < ?2";
+        let emptied = self.conn.query_row(EMPTIED, (after as i64, before as i64), |row| row.get::<_, Option<i64>>(0));
+        Ok(emptied.doing("read the outbox")?.map_or(after, |position| position as u64))
+    }
+
+    /// Returns the position up to which the changes after another one can be sent again under their numbers: one that
+    /// was emptied says something else than what was sent, and the rest of its group goes with it.
+    pub(super) fn provable_upto(&self, after: u64) -> Result<u64> {
+        const FIRST: &str = "SELECT min(coalesce((SELECT min(of.position) FROM change of WHERE of.group_no = c.group_no), \
+                             position)) FROM change c JOIN emptied USING (position) WHERE position > ?1";
+        let first = self.conn.query_row(FIRST, [after as i64], |row| row.get::<_, Option<i64>>(0));
+        let first = first.doing("read the outbox")?;
+        Ok(first.map_or(self.last, |first| (first as u64 - 1).max(after)))
     }
 
     /// Returns the position before the first change that can be sent again under its number.
     fn floor(&self) -> Result<u64> {
         let kept = self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset));
-        Ok(kept.max(self.last_emptied()?).min(self.acked))
+        Ok(kept.min(self.acked))
     }
 }

@@ -87,3 +87,26 @@ fn work_after_an_emptied_change_is_still_of_this_phone_after_a_start() {
     assert!(!answered.is_foreign, "the phone took its own work for that of a copy");
     assert_eq!(shown(&store, 2), Some(("nou".to_owned(), 7, RowState::Synced)));
 }
+
+#[test]
+fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_goes_under_other_numbers() {
+    for is_lost in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(2, 9, "dinainte"));
+        put_attendee(&store);
+        store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+        store.apply_page(&erasure(6)).unwrap();
+        store.meet(2, ChainHash([9; 16])).unwrap();
+        let asked = store.pushes().unwrap().remove(0);
+        assert_eq!((asked.first_no, asked.prev_hash, asked.mutations.len()), (1, ChainHash::START, 1));
+        let upto_hash = if is_lost { ChainHash::START } else { ChainHash::START.then(&asked.mutations[0]) };
+        let (upto_no, demand) = (u64::from(!is_lost), Some(Demand::NewIncarnation));
+        let told = PushResult { upto_no, upto_hash, demand, commits: Vec::new(), results: Vec::new() };
+        store.apply_result(&told).unwrap();
+        store.new_incarnation().unwrap();
+        let again = store.pushes().unwrap().remove(0);
+        assert_eq!((again.first_no, again.prev_hash), (1, ChainHash::START));
+        assert_eq!(again.mutations.len(), 1 + usize::from(is_lost), "lost there: {is_lost}");
+    }
+}
