@@ -40,8 +40,11 @@ impl Store {
     /// look for where they part when that is another one.
     pub fn meet(&self, last_no: u64, last_hash: ChainHash) -> Result<()> {
         let (is_same, acked_no) = {
-            let inner = self.lock();
-            let outbox = &inner.outbox;
+            let mut inner = self.lock();
+            let outbox = &mut inner.outbox;
+            if outbox.is_mute()? {
+                outbox.seek = None;
+            }
             if outbox.seek.is_some() {
                 // The request asks already; the results of its pushes tell.
                 return Ok(());
@@ -84,10 +87,15 @@ impl Outbox {
         }
     }
 
+    /// Returns whether the search has nothing to send: what it would have sent was emptied meanwhile. It begins anew.
+    fn is_mute(&self) -> Result<bool> {
+        let Some(seek) = self.seek else { return Ok(false) };
+        Ok(seek.after == self.provable_upto(seek.after)?)
+    }
+
     /// Returns whether the server has everything that is here under its number, and something else beyond it.
     pub(super) fn is_outrun(&self) -> Result<bool> {
-        let Some(seek) = self.seek.filter(|seek| seek.is_found) else { return Ok(false) };
-        Ok(seek.after == self.provable_upto(seek.after)?)
+        Ok(self.seek.is_some_and(|seek| seek.is_found) && self.is_mute()?)
     }
 
     /// Takes the next step after the server said that it has something else under our numbers.

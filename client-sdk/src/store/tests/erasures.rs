@@ -110,3 +110,24 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
         assert_eq!(again.mutations.len(), 1 + usize::from(is_lost), "lost there: {is_lost}");
     }
 }
+
+#[test]
+fn a_search_whose_changes_were_emptied_meanwhile_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put_attendee(&store);
+    put(&store, finding(2, 9, "al doilea"));
+    put(&store, finding(3, 9, "al treilea"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    let foreign = ChainHash([9; 16]);
+    store.meet(3, foreign).unwrap();
+    assert_eq!(store.pushes().unwrap()[0].first_no, 3);
+    store.new_incarnation().unwrap();
+    // The search went back to the beginning, and of all that it has to send the first cannot be sent any more.
+    store.apply_page(&erasure(6)).unwrap();
+    assert!(store.pushes().unwrap().is_empty());
+    store.meet(3, foreign).unwrap();
+    assert_eq!(store.pushes().unwrap()[0].first_no, 3, "nothing is asked, for ever");
+    store.new_incarnation().unwrap();
+    assert_eq!(store.pushes().unwrap()[0].first_no, 2, "what stands behind the emptied change tells by itself");
+}
