@@ -193,26 +193,45 @@ async fn an_edit_of_a_lost_row_meets_what_came_back_with_it() {
     assert!(["prima", "a doua"].iter().all(|value| shown.matches(value).count() >= 1), "{shown}");
 }
 
+/// A row that its author sent and another device saw, at a server that was restored from before it.
+struct Lost {
+    site: Site,
+    author: Device,
+    other: Device,
+    row: Finding,
+    /// The number under which the author created it.
+    put: u64,
+    /// The version that the other device saw.
+    base: u64,
+}
+
+impl Lost {
+    async fn new() -> Self {
+        let site = Site::new().await;
+        let (mut author, mut other) =
+            (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
+        author.sync().await;
+        site.note().await;
+        let (site, backup) = site.back_up().await;
+        [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+        let known = author.cache.all::<Finding>().remove(0);
+        let row = Finding { id: FindingId(Uuid::now_v7()), text: "pierdută".to_owned(), ..known };
+        let put = author.create(&row);
+        author.send(&author.pending()).await;
+        other.sync().await;
+        let base = other.cache.rows[&(EntityKind::Finding, row.id.0)].seq;
+        site.note().await;
+        let (site, _) = site.restore(backup).await;
+        [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+        Self { site, author, other, row, put, base }
+    }
+}
+
 /// The author of a row never heard that the server had it, and sends it with a later edit of it in one push to a
 /// restored server. Another phone had seen the row alone: both edits are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_a_lost_row_meets_what_its_author_wrote_before_the_answer_came() {
-    let site = Site::new().await;
-    let (mut author, mut other) =
-        (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
-    author.sync().await;
-    site.note().await;
-    let (site, backup) = site.back_up().await;
-    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
-    let known = author.cache.all::<Finding>().remove(0);
-    let row = Finding { id: FindingId(Uuid::now_v7()), text: "pierdută".to_owned(), ..known };
-    let put = author.create(&row);
-    author.send(&author.pending()).await;
-    other.sync().await;
-    let base = other.cache.rows[&(EntityKind::Finding, row.id.0)].seq;
-    site.note().await;
-    let (site, _) = site.restore(backup).await;
-    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    let Lost { mut author, mut other, row, put, base, site: _site } = Lost::new().await;
     let patch = author.change(&row, &Finding { text: "a autorului".to_owned(), ..row.clone() }, 0);
     let answer = author.send(&[author.push(put, patch)]).await;
     assert_eq!([put, patch].map(|no| answer.outcome(no)), [Outcome::Applied; 2]);
@@ -224,22 +243,7 @@ async fn an_edit_of_a_lost_row_meets_what_its_author_wrote_before_the_answer_cam
 /// before has not seen that.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_a_lost_row_meets_the_row_as_it_was_put_right() {
-    let site = Site::new().await;
-    let (mut author, mut other) =
-        (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
-    author.sync().await;
-    site.note().await;
-    let (site, backup) = site.back_up().await;
-    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
-    let known = author.cache.all::<Finding>().remove(0);
-    let lost = Finding { id: FindingId(Uuid::now_v7()), text: "pierdută".to_owned(), ..known };
-    author.create(&lost);
-    author.send(&author.pending()).await;
-    other.sync().await;
-    let base = other.cache.rows[&(EntityKind::Finding, lost.id.0)].seq;
-    site.note().await;
-    let (site, _) = site.restore(backup).await;
-    [&mut author, &mut other].into_iter().for_each(|device| device.address = site.server.address);
+    let Lost { mut author, mut other, row: lost, base, site: _site, .. } = Lost::new().await;
     author.incarnation = Uuid::now_v7();
     author.outbox.clear();
     let refused = author.create(&Finding { text: "x".repeat(2_001), ..lost.clone() });
