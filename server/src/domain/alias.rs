@@ -17,6 +17,7 @@ use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::load::{Key, Loaded};
+use super::traces;
 use super::write::Batch;
 use crate::store::mutations::FieldChange;
 use crate::store::rows::StoredRow;
@@ -202,12 +203,8 @@ fn month_of(mutation: &Mutation) -> Option<(EmploymentId, Date)> {
     if mutation.kind != EntityKind::MonthlyJobStatus {
         return None;
     }
-    let get = |name| {
-        let at = MonthlyJobStatus::DEF.position(name)?;
-        mutation.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
-    };
-    let Value::Date(month_on) = get("month_on")? else { return None };
-    Some((EmploymentId(get("employment_id")?.as_uuid()?), *month_on))
+    let Value::Date(month_on) = traces::patched(mutation, "month_on")? else { return None };
+    Some((EmploymentId(traces::patched(mutation, "employment_id")?.as_uuid()?), *month_on))
 }
 
 /// The name of no field: a change without any would be the creation of the row.

@@ -195,8 +195,13 @@ pub(super) fn held_item(
 
 /// The enterprise that a change names; one that changes a row does not repeat it.
 fn enterprise_of(mutation: &Mutation) -> Option<EnterpriseId> {
-    let at = mutation.kind.def().position("enterprise_id")?;
-    mutation.patch.iter().find(|(position, _)| *position == at)?.1.as_uuid().map(EnterpriseId)
+    patched(mutation, "enterprise_id")?.as_uuid().map(EnterpriseId)
+}
+
+/// Returns the value that a mutation gives to a field; `None` when it does not name it.
+pub(super) fn patched<'m>(mutation: &'m Mutation, field: &str) -> Option<&'m Value> {
+    let at = mutation.kind.def().position(field)?;
+    mutation.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
 }
 
 /// Returns the proposal to merge two rows.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::merging::{lock_rows, referring_to};
 use super::{Key, Loaded};
+use crate::domain::traces;
 use crate::domain::write::Batch;
 use crate::store::{StoreError, WriteTx};
 
@@ -70,12 +71,8 @@ pub(super) fn subject_of(erasure: &Mutation) -> Option<Key> {
     if (erasure.kind, erasure.op) != (EntityKind::Erasure, Op::Put) {
         return None;
     }
-    let get = |name| {
-        let at = Erasure::DEF.position(name)?;
-        erasure.patch.iter().find(|(position, _)| *position == at).map(|(_, value)| value)
-    };
-    let kind = ErasableKind::parse(get("subject_kind")?.as_text()?);
-    Some((kind.kind()?, get("subject_id")?.as_uuid()?))
+    let kind = ErasableKind::parse(traces::patched(erasure, "subject_kind")?.as_text()?);
+    Some((kind.kind()?, traces::patched(erasure, "subject_id")?.as_uuid()?))
 }
 
 async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Result<Circle, StoreError> {
