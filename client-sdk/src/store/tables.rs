@@ -5,11 +5,23 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 use sync_protocol::entity::EntityKind;
 use sync_protocol::field::{EntityDef, Field};
 use sync_protocol::value::FieldType;
 
+use super::meta;
 use crate::error::{Doing as _, Result};
+
+/// The setting with the fingerprint of the field tables that the file was last opened with.
+const FIELDS: &str = "fields";
+
+/// Tells field tables from older and newer ones.
+static FINGERPRINT: LazyLock<i64> = LazyLock::new(|| {
+    let digest =
+        EntityKind::ALL.iter().fold(Sha256::new(), |sha, kind| sha.chain_update(create(kind.def()))).finalize();
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
+});
 
 /// The SQL for one kind.
 pub(super) struct Table {
@@ -59,27 +71,38 @@ impl Table {
     }
 }
 
-/// Makes missing tables, columns and indexes. Returns whether an existing file lacked any, so that rows already
-/// here may lack values.
+/// Makes missing tables, columns and indexes. Returns whether rows already here may lack values: an application with
+/// other field tables has written them, an older one, or a newer one that went away again.
 pub(super) fn make(conn: &Connection) -> Result<bool> {
-    let mut grown = false;
+    let last: Option<i64> = meta::get(conn, FIELDS)?;
+    if last == Some(*FINGERPRINT) {
+        return Ok(false);
+    }
+    let has_grown = add_missing(conn)?;
+    meta::set(conn, FIELDS, *FINGERPRINT)?;
+    Ok(has_grown || last.is_some())
+}
+
+/// Makes what is missing. Returns whether an existing file lacked any.
+fn add_missing(conn: &Connection) -> Result<bool> {
+    let mut has_grown = false;
     let existing = names(conn, "SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let fresh = !EntityKind::ALL.iter().any(|kind| existing.contains(kind.def().name));
+    let is_fresh = !EntityKind::ALL.iter().any(|kind| existing.contains(kind.def().name));
     for kind in EntityKind::ALL {
         let def = kind.def();
         if !existing.contains(def.name) {
             conn.execute_batch(&create(def)).doing("make a table")?;
-            grown = true;
+            has_grown = true;
             continue;
         }
         let columns = names(conn, &format!("SELECT name FROM pragma_table_info('{}')", def.name))?;
         for field in def.fields.iter().filter(|field| !columns.contains(field.name)) {
             let add = format!("ALTER TABLE \"{}\" ADD COLUMN \"{}\" {}", def.name, field.name, affinity(field));
             conn.execute_batch(&add).doing("add a column")?;
-            grown = true;
+            has_grown = true;
         }
     }
-    Ok(grown && !fresh)
+    Ok(has_grown && !is_fresh)
 }
 
 fn names(conn: &Connection, sql: &str) -> Result<BTreeSet<String>> {

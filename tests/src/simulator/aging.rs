@@ -32,6 +32,7 @@ const OLDER_CACHE: &str = "
     DROP TABLE _arriving;
     DROP TABLE _suspect;
     DROP TABLE _wanted;
+    DELETE FROM _meta WHERE name = 'fields';
     PRAGMA user_version = 1;
     COMMIT;
 ";
@@ -40,6 +41,9 @@ const OLDER_CACHE: &str = "
 /// both files had a table less.
 pub fn age(folder: &Path, vfs: &str, versions: u32) -> rusqlite::Result<()> {
     let cache = open(&folder.join("cache.db"), vfs)?;
+    // The version before the last one was the first to say which fields it knew. First of all, for the disk may fail
+    // at any of these steps.
+    cache.execute("UPDATE _meta SET value = value + 1 WHERE name = 'fields'", [])?;
     for kind in READ_ONLY {
         if let Some(field) = newest_field(&cache, kind)? {
             cache.execute_batch(&format!("ALTER TABLE \"{}\" DROP COLUMN \"{field}\"", kind.def().name))?;

@@ -197,6 +197,33 @@ fn an_outbox_is_copied_aside_before_it_is_migrated_and_the_copy_is_kept_for_thir
 }
 
 #[test]
+fn rows_that_an_application_with_other_fields_wrote_are_asked_for_again() {
+    let asks_after = |change: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let scopes = Scopes { scopes: vec![Uuid::from_u128(9)] };
+        store.apply_scopes(&scopes).unwrap();
+        store.apply_page(&page(vec![(10, finding(2, 9, "server"))], Some(10))).unwrap();
+        store.inner.lock().cache.commit().unwrap();
+        store.inner.lock().cache.conn.execute_batch(change).unwrap();
+        store.close().unwrap();
+        let asks = |store: &Store| !store.hello("test", 0).unwrap().behind.is_empty();
+        let store = open(folder.path());
+        let outcome = asks(&store);
+        store.apply_page(&page(Vec::new(), Some(11))).unwrap();
+        store.close().unwrap();
+        assert!(!asks(&open(folder.path())), "asked for at every opening");
+        outcome
+    };
+    let without_note = "DELETE FROM _meta WHERE name = 'fields';";
+    let drop_field = "ALTER TABLE finding DROP COLUMN text;";
+    assert!(!asks_after(""), "the same application");
+    assert!(!asks_after(without_note), "the last application that took no note of its fields");
+    assert!(asks_after(&format!("{without_note} {drop_field}")), "an older one");
+    assert!(asks_after("UPDATE _meta SET value = value + 1 WHERE name = 'fields'"), "a newer one that went away again");
+}
+
+#[test]
 fn one_process_at_a_time_uses_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path());
