@@ -53,6 +53,11 @@ impl FaultDisk {
         self.disk.state().cut_power(seed);
     }
 
+    /// Takes the disk out: every open file fails from now on, and closing it changes nothing.
+    pub fn take_out(&self) {
+        self.disk.state().cut_off();
+    }
+
     /// Lets the `k`-th call from now fail that changes a file; 1 is the next one. The calls after it succeed.
     pub fn fail_once_at(&self, k: u64, fault: Fault) {
         self.disk.state().plan(k, fault, false, false);

@@ -56,6 +56,11 @@ impl PhoneDisk {
         self.0.cut_power(seed);
     }
 
+    /// Leaves the files as they are for good: closing them later puts nothing in order.
+    pub fn take_out(&self) {
+        self.0.take_out();
+    }
+
     /// Returns whether what was planned has come.
     pub fn has_failed(&self) -> bool {
         self.0.has_failed()

@@ -175,13 +175,13 @@ impl Phone {
             (self.crash_after, self.complete) = (None, None);
             return Ok(());
         }
-        // Closing the store would put its files in order: a copy is taken before.
         disk::copy_folder(&self.folder, to)?;
         self.move_to(to)
     }
 
     /// Leaves its files for those of another folder. What is there counts as synced.
     pub fn move_to(&mut self, folder: &Path) -> std::io::Result<()> {
+        self.disk.take_out();
         self.store = None;
         std::fs::remove_dir_all(&self.folder)?;
         self.folder = folder.to_owned();
@@ -385,6 +385,13 @@ impl Phone {
     fn read_view(&self) -> Result<StateView> {
         let store = self.store()?.sync_view()?;
         Ok(StateView { store, random: self.world.random_below(u64::MAX), uptime_ms: self.world.uptime_ms() })
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        // Nobody reads the files any more.
+        self.disk.take_out();
     }
 }
 

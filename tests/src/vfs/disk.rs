@@ -83,6 +83,8 @@ pub(super) struct Node {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) unsynced: Vec<Change>,
+    /// Kept here, so that not every write asks the system.
+    length: u64,
     handles: usize,
     /// The next sync also makes the name of the file durable, as SQLite asks for journals.
     syncs_folder: bool,
@@ -233,7 +235,7 @@ impl State {
     /// Returns how many bytes of a write there is room for.
     fn room_for(&self, handle: &Handle, at: u64, bytes: usize) -> usize {
         let (Some(capacity), Some(node)) = (self.capacity_bytes, self.nodes.get(&handle.node)) else { return bytes };
-        let grows = (at + bytes as u64).saturating_sub(node.length());
+        let grows = (at + bytes as u64).saturating_sub(node.length);
         let used = node.path.parent().map_or(0, folder_bytes);
         let room = capacity.saturating_sub(used);
         bytes - grows.saturating_sub(room).min(bytes as u64) as usize
@@ -241,14 +243,15 @@ impl State {
 
     fn note_write(&mut self, handle: &Handle, at: u64, bytes: &[u8]) {
         let Some(node) = self.nodes.get_mut(&handle.node) else { return };
-        let length_before = node.length();
-        let before = node.read(at, (at + bytes.len() as u64).min(length_before));
+        let (length_before, end) = (node.length, at + bytes.len() as u64);
+        let before = node.read(at, end.min(length_before));
+        node.length = length_before.max(end);
         node.unsynced.push(Change { at, before, length_before, written: Some(bytes.to_vec()) });
     }
 
     pub(super) fn note_truncate(&mut self, handle: &Handle, length: u64) {
         let Some(node) = self.nodes.get_mut(&handle.node) else { return };
-        let length_before = node.length();
+        let length_before = std::mem::replace(&mut node.length, length);
         let before = node.read(length, length_before);
         node.unsynced.push(Change { at: length, before, length_before, written: None });
     }
@@ -277,9 +280,11 @@ impl State {
             file,
             path: path.clone(),
             unsynced: Vec::new(),
+            length: 0,
             handles: 0,
             syncs_folder: false,
         });
+        node.length = metadata.len();
         node.handles += 1;
         // SQLite does so at the first sync of a journal after each open, whoever made the file.
         node.syncs_folder |= is_journal;
@@ -330,10 +335,6 @@ impl State {
 }
 
 impl Node {
-    fn length(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
-    }
-
     fn read(&self, from: u64, to: u64) -> Vec<u8> {
         let mut bytes = vec![0; to.saturating_sub(from) as usize];
         self.file.read_exact_at(&mut bytes, from).expect("what is in a file can be read");
