@@ -47,6 +47,14 @@ impl Stretches {
         self.0.get(at).filter(|stretch| stretch.contains(position))
     }
 
+    /// Forgets what was said of positions after one, as [`forget_from`] has in the file.
+    pub(super) fn forget_after(&mut self, position: u64) {
+        self.0.truncate(self.0.partition_point(|stretch| stretch.first <= position));
+        if let Some(last) = self.0.last_mut() {
+            last.last = last.last.min(position);
+        }
+    }
+
     /// Takes up stretches that have been kept.
     pub(super) fn extend(&mut self, stretches: impl IntoIterator<Item = Stretch>) {
         self.0.extend(stretches);

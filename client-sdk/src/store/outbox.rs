@@ -306,7 +306,10 @@ impl Outbox {
         self.begin()?;
         let before = (self.incarnation, self.offset, self.last, self.last_hash, self.acked);
         let outcome = work(self).and_then(|value| self.commit().map(|()| value));
-        if outcome.is_err() {
+        if outcome.is_ok() {
+            // Not before: where the file keeps them, what was said of them counts.
+            self.stretches.forget_after(self.acked);
+        } else {
             self.roll_back();
             (self.incarnation, self.offset, self.last, self.last_hash, self.acked) = before;
         }

@@ -3,7 +3,7 @@
 use sync_protocol::mutation::{ChainHash, Mutation};
 use uuid::Uuid;
 
-use super::answers::{self, Stretches};
+use super::answers;
 use super::mark::Mark;
 use super::outbox::{self, Outbox};
 use super::overlay::Overlay;
@@ -104,7 +104,7 @@ impl Outbox {
     }
 
     /// Makes what is kept from a position on pending, if it is not.
-    fn pend_from(&mut self, from: u64) -> Result<()> {
+    pub(super) fn pend_from(&mut self, from: u64) -> Result<()> {
         const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
         if from > self.acked {
             return Ok(());
@@ -112,7 +112,6 @@ impl Outbox {
         let first = self.first_kept()?.map_or(from, |kept| kept.max(from));
         self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
         answers::forget_from(&self.conn, first)?;
-        self.stretches = Stretches::load(&self.conn)?;
         self.acked = first - 1;
         answers::set_acked(&self.conn, self.acked)
     }

@@ -64,6 +64,21 @@ fn a_server_that_lost_the_end_of_a_stretch_gets_only_that_again() {
 }
 
 #[test]
+fn what_was_said_of_a_stretch_is_known_when_sending_it_again_could_not_be_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 10, Vec::new());
+    let outbox = &mut store.inner.lock().outbox;
+    let failed: crate::error::Result<()> = outbox.durably(|outbox| {
+        outbox.pend_from(6)?;
+        Err(Error::Storage("a disk that fails".to_owned()))
+    });
+    let heads = outbox.heads_after(0).unwrap();
+    let told = heads.iter().map(|head| (head.state, head.seq)).collect::<Vec<_>>();
+    assert_eq!((failed.is_err(), told), (true, vec![(ChangeState::Confirmed, 77); 10]));
+}
+
+#[test]
 fn what_was_answered_is_not_saved_as_pending_from_a_damaged_outbox() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
