@@ -44,6 +44,7 @@ impl Store {
             inner.cache.refuse_gap()?;
             inner.cache.begin()?;
             let erased = inner.erase(&page.rows)?;
+            inner.hold_again(&page.rows)?;
             let settled = inner.apply_in_transaction(page, erased, now.0)?;
             inner.keep_page(page, &settled)
         })?;

@@ -181,12 +181,17 @@ impl Outbox {
 
     /// Returns whether a change was refused: then the person gave it up, or put another one in its place.
     pub(super) fn is_given_up(&self, position: u64) -> Result<bool> {
+        let answer = self.answer(position)?;
+        Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
+    }
+
+    /// Returns what the server answered to a change, where that is more than "applied as sent".
+    pub(super) fn answer(&self, position: u64) -> Result<Option<Answer>> {
         const SQL: &str = "SELECT answer FROM change WHERE position = ?1";
         let mut statement = self.conn.prepare_cached(SQL).doing("read a change")?;
         let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0));
         let answer = answer.doing("read a change")?;
-        let answer = answer.and_then(|answer| serde_json::from_str::<Answer>(&answer).ok());
-        Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
+        Ok(answer.and_then(|answer| serde_json::from_str(&answer).ok()))
     }
 
     /// Returns the rows of changes that were refused or held once and are settled now.

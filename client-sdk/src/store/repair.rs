@@ -112,7 +112,7 @@ impl Inner {
     }
 
     /// Lays the changes of a row over what is shown of it, which is the server's version when none is kept aside.
-    fn lay_over_shown(&mut self, key: RowKey) -> Result<()> {
+    pub(super) fn lay_over_shown(&mut self, key: RowKey) -> Result<()> {
         if let Some(base) = self.cache.base(key)? {
             self.cache.keep_base(key.0, &base)?;
         }

@@ -274,6 +274,9 @@ impl Drawing {
         if self.dice.per_mille(300) {
             self.restarts(cast);
         }
+        if self.knobs.server_restore && self.dice.per_mille(300) {
+            self.decisions_to_lose(cast);
+        }
     }
 
     /// Adds phones that are switched off with work that was not sent: a battery that was empty for long takes the time
@@ -286,11 +289,26 @@ impl Drawing {
             let down_ms = self.dice.between(SECOND_MS, 300 * SECOND_MS);
             self.push(at, Step::RestartPhone { phone, down_ms, offset_ms });
             let (later, programme) = (self.dice.between(at, self.at_ms), cast.phones[phone].programme);
-            // A phone that has heard of a decision does not yet go back to what it was before when a restored server
-            // lost it.
-            if !self.knobs.server_restore {
-                self.push(later, Step::OfficeJudge { programme });
-            }
+            self.push(later, Step::OfficeJudge { programme });
+        }
+    }
+
+    /// Adds work that nobody can date, which the backup of the server holds, and decisions about it that a restored server
+    /// has lost.
+    fn decisions_to_lose(&mut self, cast: &Cast) {
+        let at_of = |step: Step| self.steps.iter().find(|planned| planned.step == step).map(|planned| planned.at_ms);
+        let (Some(backed_up), Some(restored)) = (at_of(Step::BackUpServer), at_of(Step::RestoreServer)) else { return };
+        let phone = self.dice.below(self.people);
+        let before = |ago_ms: i64| (backed_up - ago_ms).max(0);
+        let offset_ms = Some(self.dice.between(-10 * YEAR_MS, 10 * YEAR_MS));
+        self.push(before(90 * SECOND_MS), Step::Record { phone });
+        self.push(before(85 * SECOND_MS), Step::RestartPhone { phone, down_ms: SECOND_MS, offset_ms });
+        self.push(before(80 * SECOND_MS), Step::Wake { phone });
+        for _ in 0..2 {
+            let at = self.dice.between(backed_up, restored);
+            self.push(at, Step::OfficeJudge { programme: cast.phones[phone].programme });
+            let heard = self.dice.between(at, restored);
+            self.push(heard, Step::Wake { phone });
         }
     }
 
