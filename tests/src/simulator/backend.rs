@@ -304,6 +304,8 @@ impl Backend {
             let fields = row.values.iter().zip(kind.def().fields);
             let timeless = fields.map(|(value, field)| match value {
                 Value::Timestamp(_) => "time".to_owned(),
+                // Whether anyone can tell when work was done is what clocks say, also of work that waits for its row.
+                Value::Null if (*kind, field.name) == (EntityKind::HeldItem, "corrected_at") => "time".to_owned(),
                 Value::Int(_) if field.name == "clock_offset_s" => "offset".to_owned(),
                 other => other.to_json().to_string(),
             });
