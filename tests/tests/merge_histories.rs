@@ -346,9 +346,9 @@ impl History {
         }
     }
 
-    /// Returns what people said last of each row under the name that it has now: of two who knew of each other, the
-    /// later one. `early` is how much each had recorded before they had heard of each other. What nobody set, and rows
-    /// that their author voided, count for nothing.
+    /// Returns what people said last of each row: of two who knew of each other, the later one. What one person says of
+    /// two rows counts twice, for nobody knows yet that they are one. `early` is how much each had recorded before they
+    /// had heard of each other. What nobody set, and rows that their author voided, count for nothing.
     fn said(&self, early: [usize; 2], name_of: impl Fn(Uuid) -> Uuid) -> Vec<Word> {
         let (mut early_words, mut late_words, mut voided) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         for (device, early) in self.devices.iter().zip(early) {
@@ -363,14 +363,15 @@ impl History {
                     let word = Word { kind, row, field, value: value.to_json() };
                     match at < early {
                         true => early_words.insert((row, field), word),
-                        false => words.insert((name_of(row), field), word),
+                        false => words.insert((row, field), word),
                     };
                 }
             }
             late_words.push(words);
         }
-        let is_later = |key: &(Uuid, &'static str)| late_words.iter().any(|words| words.contains_key(key));
-        early_words.retain(|(row, field), _| !is_later(&(name_of(*row), field)));
+        let later = late_words.iter().flat_map(BTreeMap::keys).map(|(row, field)| (name_of(*row), *field));
+        let later: BTreeSet<(Uuid, &str)> = later.collect();
+        early_words.retain(|(row, field), _| !later.contains(&(name_of(*row), *field)));
         let all = early_words.into_values().chain(late_words.into_iter().flat_map(BTreeMap::into_values));
         // The full-time equivalent follows from the hours, and yes or no has been said before.
         let is_own = |word: &Word| !word.value.is_null() && !matches!(word.field, "fte" | "is_vulnerable");

@@ -233,6 +233,53 @@ async fn work_that_names_the_merged_row_goes_to_the_one_that_stays() {
     assert_eq!(number(scene.db(), payloads).await, 1, "what was sent is kept, because the row says something else");
 }
 
+/// Lets one phone say something of both records before it has heard that they were merged, in one push or in two.
+async fn say_of_both(first_is_first: bool, at_once: bool) {
+    let mut scene = Scene::new().await;
+    let (first, second) = (scene.job(1, ANA), scene.job(2, RADU));
+    scene.ana.create(&first);
+    scene.radu.create(&second);
+    let proposal = scene.proposal().await;
+    let bases = [seen(&scene.radu, &first), seen(&scene.radu, &second)];
+    scene.accept(&proposal, &first).await;
+    let said = [(&first, bases[0], "of the one"), (&second, bases[1], "of the other")];
+    let said = if first_is_first { said } else { [said[1], said[0]] };
+    let mut outcomes = Vec::new();
+    let mut heard = Vec::new();
+    for (job, base, words) in said {
+        let numbered = Employment { contract_no: Some(words.to_owned()), ..job.clone() };
+        outcomes.push(scene.radu.change(job, &numbered, base));
+        if !at_once {
+            heard.push(scene.radu.sync().await);
+        }
+    }
+    let last = if at_once { scene.radu.sync().await } else { heard.pop().expect("an answer") };
+    assert_eq!(last.outcome(outcomes[1]), Outcome::Conflict);
+    scene.ana.sync().await;
+    scene.radu.sync().await;
+    for device in [&scene.ana, &scene.radu] {
+        let job: Employment = device.cache.get(first.id).unwrap();
+        assert_eq!(job.contract_no.as_deref(), Some(said[1].2), "the later one is shown");
+        let kept: Vec<Conflict> = device.cache.all();
+        let kept: Vec<_> = kept.iter().filter(|conflict| conflict.field == "contract_no").collect();
+        let [kept] = kept.as_slice() else { panic!("one conflict: {kept:?}") };
+        assert_eq!((kept.subject_id, kept.other_value.clone()), (first.id.0, Some(format!("\"{}\"", said[0].2))));
+    }
+    if at_once {
+        return;
+    }
+    let again = Employment { contract_no: Some("again".to_owned()), ..said[1].0.clone() };
+    let again = scene.radu.change(said[1].0, &again, said[1].1);
+    assert_ne!(scene.radu.sync().await.outcome(again), Outcome::Conflict, "that was said of the same record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_phone_said_of_both_records_is_kept_beside_each_other() {
+    for (first_is_first, at_once) in [(true, true), (true, false), (false, true), (false, false)] {
+        say_of_both(first_is_first, at_once).await;
+    }
+}
+
 fn months(device: &Device) -> Vec<MonthlyJobStatus> {
     let mut months: Vec<MonthlyJobStatus> = device.cache.all();
     months.sort_by_key(|month| month.month_on);

@@ -111,6 +111,11 @@ impl Aliases {
         month.filter(|_| mutation.kind == EntityKind::MonthlyJobStatus)
     }
 
+    /// Returns whether something that the batch names stands for a row.
+    pub(super) fn lead_to(&self, row: Uuid) -> bool {
+        self.rows.values().any(|alias| alias.survivor == row) || self.months.values().any(|month| month.name == row)
+    }
+
     /// Returns the pairs of names of months that come only now.
     pub(super) fn months(&self) -> impl Iterator<Item = (Uuid, Uuid)> {
         self.months.iter().map(|(merged, month)| (*merged, month.name))
@@ -194,6 +199,7 @@ impl Alias {
             no: 0,
             actor: self.merged_by,
             is_verbatim: false,
+            names: vec![self.survivor],
         }
     }
 }

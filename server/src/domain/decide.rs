@@ -115,8 +115,9 @@ struct Hold {
     arg: Option<(&'static str, String)>,
 }
 
-/// Rows, related rows, booked periods, verbatim: what an atomic group that fails goes back to.
-type Saved = (HashMap<Key, Slot>, Related, HashMap<Uuid, Uuid>, bool);
+/// Rows, related rows, booked periods, verbatim, how many changes were noted: what an atomic group that fails goes back
+/// to.
+type Saved = (HashMap<Key, Slot>, Related, HashMap<Uuid, Uuid>, bool, usize);
 
 /// What happened to a row after the version that the sender had seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +191,7 @@ impl<'v> Source<'v> {
     fn of(batch: &Batch<'v>) -> Self {
         Self {
             viewer: batch.viewer,
-            writer: Writer { outbox: batch.outbox, earlier: batch.earlier },
+            writer: Writer { outbox: batch.outbox, earlier: batch.earlier, alias: None },
             clock_offset_ms: batch.clock_offset_ms,
             uptime_ms: batch.uptime_ms,
             corrected_at: None,
@@ -204,7 +205,8 @@ impl<'v> Source<'v> {
     fn of_held(held: &HeldMutation, viewer: &'v Viewer, batch: &Batch<'v>) -> Self {
         // What its incarnation continues is known only where the batch comes from the same one.
         let is_known = held.outbox == batch.outbox;
-        let writer = Writer { outbox: held.outbox, earlier: if is_known { batch.earlier } else { &[] } };
+        let earlier = if is_known { batch.earlier } else { &[] };
+        let writer = Writer { outbox: held.outbox, earlier, alias: None };
         Self {
             viewer,
             writer,
@@ -230,6 +232,8 @@ struct Decider<'b> {
     loaded: Loaded,
     slots: HashMap<Key, Slot>,
     touched_again: HashSet<Key>,
+    /// The rows whose changes by the batch were noted beside those of the log, in order.
+    noted: Vec<Key>,
     /// The fields that the batch set, where it releases held work.
     rewritten: HashMap<Key, HashSet<usize>>,
     released: Vec<HeldOutcome>,
@@ -249,6 +253,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         loaded,
         slots: HashMap::new(),
         touched_again: HashSet::new(),
+        noted: Vec::new(),
         rewritten: HashMap::new(),
         released: Vec::new(),
         vouched_for: HashSet::new(),
@@ -292,11 +297,15 @@ impl Decider<'_> {
     /// Returns what an atomic group that fails goes back to.
     fn save(&self) -> Saved {
         let Loaded { related, booked, .. } = &self.loaded;
-        (self.slots.clone(), related.clone(), booked.clone(), self.is_verbatim)
+        (self.slots.clone(), related.clone(), booked.clone(), self.is_verbatim, self.noted.len())
     }
 
     fn restore(&mut self, saved: Saved) {
-        (self.slots, self.loaded.related, self.loaded.booked, self.is_verbatim) = saved;
+        let noted;
+        (self.slots, self.loaded.related, self.loaded.booked, self.is_verbatim, noted) = saved;
+        for key in self.noted.drain(noted..) {
+            self.loaded.changes.get_mut(&key).and_then(Vec::pop);
+        }
     }
 
     fn decide_incoming(&mut self, incoming: &Incoming) -> Verdict {

@@ -1,7 +1,8 @@
 //! Finds concurrent edits by version, never by clock, and settles them by the policy of the field.
 //!
 //! An edit is concurrent when someone else was the last to change the same field (or a field of its merge group)
-//! after the version that the sender had seen. The sender's own changes do not count.
+//! after the version that the sender had seen. The sender's own changes do not count, but for those that it made under
+//! another name: who wrote about two rows has not seen that they are one.
 //!
 //! Who wins does not depend on who came first: the same edits end in the same row whatever the order in which they
 //! arrive, so that nobody gains by a better signal, and a replay ends where the first run did. Fields that belong
@@ -83,13 +84,18 @@ pub(super) struct Writer<'h> {
     pub(super) outbox: Outbox,
     /// The incarnations that this one continues, each up to a number: that much it shares with its copies.
     pub(super) earlier: &'h [(Uuid, u64)],
+    /// By which name it knows the row, where that was merged into another one.
+    pub(super) alias: Option<Uuid>,
 }
 
 impl Writer<'_> {
-    /// Whether a change was made where the mutation comes from.
+    /// Whether a change was made where the mutation comes from, and of what is one row there.
     pub(super) fn made(&self, change: &FieldChange, mutation: &Mutation) -> bool {
         match &change.outbox {
-            Some(outbox) => self.knows(outbox, change.no),
+            Some(outbox) => {
+                let name = self.alias.unwrap_or(mutation.row_id);
+                self.knows(outbox, change.no) && change.names.iter().all(|known| *known == name)
+            }
             // The office has no outbox: there, one person's changes follow each other.
             None => self.outbox.device.is_nil() && change.actor == Some(mutation.author.0),
         }
@@ -103,11 +109,12 @@ impl Writer<'_> {
     }
 
     /// Whether its edits are shown rather than one that is on the server. The order is arbitrary but the same for
-    /// everyone; what does not come from a phone stands above it.
+    /// everyone; what does not come from a phone stands above it. Of what one outbox says under two names, the later
+    /// one is shown.
     fn outranks(&self, current: &FieldChange) -> bool {
         let rank = |outbox: &Outbox| (outbox.device, outbox.incarnation);
         let is_office = self.outbox.device.is_nil();
-        current.outbox.is_some_and(|other| is_office || rank(&self.outbox) > rank(&other))
+        current.outbox.is_some_and(|other| is_office || rank(&self.outbox) >= rank(&other))
     }
 }
 
@@ -305,7 +312,8 @@ mod tests {
     fn change(seq: u64, fields: &[&str], device: Uuid) -> FieldChange {
         let old = fields.iter().map(|field| ((*field).to_owned(), text("before"))).collect();
         let outbox = Some(outbox(device));
-        FieldChange { row_id: Uuid::from_u128(9), seq, old, outbox, no: 1, actor: None, is_verbatim: true }
+        let row_id = Uuid::from_u128(9);
+        FieldChange { row_id, seq, old, outbox, no: 1, actor: None, is_verbatim: true, names: vec![row_id] }
     }
 
     fn outbox(device: Uuid) -> Outbox {
@@ -313,7 +321,7 @@ mod tests {
     }
 
     fn history<'h>(current: &'h Row, changes: &'h [FieldChange], device: Uuid) -> History<'h> {
-        let writer = Writer { outbox: outbox(device), earlier: &[] };
+        let writer = Writer { outbox: outbox(device), earlier: &[], alias: None };
         History { current, changes, writer, forks: &[], is_put_right: false, stored: None }
     }
 
@@ -381,6 +389,27 @@ mod tests {
         assert_eq!((kept(&second), kept(&first)), (text("theirs"), text("theirs")));
         let office = FieldChange { outbox: None, ..change(2, &["text"], THEIRS) };
         assert!(!found(&mine, &theirs, &[office], Uuid::max())[0].incoming_wins, "the office stands above phones");
+    }
+
+    #[test]
+    fn what_the_same_phone_wrote_under_another_name_is_kept_beside_its_later_edit() {
+        let server = current(&[("text", text("of the other row"))]);
+        let merged = Uuid::from_u128(5);
+        let mine = mutation(&[("text", text("mine"))], 1);
+        let clashes_of = |names: &[Uuid], alias| {
+            let changes = [FieldChange { names: names.to_vec(), ..change(2, &["text"], MINE) }];
+            let history = history(&server, &changes, MINE);
+            let writer = Writer { alias, ..history.writer };
+            clashes(&mine, &History { stored: Some(&server), writer, ..history })
+        };
+        let (one, other) = (mine.row_id, Some(merged));
+        assert_eq!(clashes_of(&[one], None), []);
+        assert_eq!(clashes_of(&[merged], other), []);
+        for (names, alias) in [(&[merged][..], None), (&[one], other), (&[one, merged], None)] {
+            let clash = clashes_of(names, alias).remove(0);
+            assert!(clash.incoming_wins, "the later one is shown");
+            assert_eq!(clash.lost().count(), 1);
+        }
     }
 
     #[test]

@@ -326,6 +326,8 @@ pub struct FieldChange {
     pub actor: Option<Uuid>,
     /// Whether the commit left the rows as that device shows them.
     pub is_verbatim: bool,
+    /// By which names that device changed the row: its own, or those of rows that were merged into it.
+    pub names: Vec<Uuid>,
 }
 
 /// Returns what happened to rows after the numbers that a sender had seen of them. `earlier` are incarnations of which
@@ -337,14 +339,23 @@ pub async fn changes_since(
     bases: &[(Uuid, u64)],
     earlier: &[(Uuid, u64)],
 ) -> Result<Vec<FieldChange>, StoreError> {
-    // What was held before it was applied is the change of its author, whoever released it.
+    // What was held before it was applied is the change of its author, whoever released it. What was changed under the
+    // name of a merged row is not what its device shows, so that only other commits than verbatim ones hold it.
     const CHANGES: &str = "\
         SELECT c.row_id, c.seq, c.fields, coalesce(m.device_id, s.device_id), coalesce(m.author_id, s.actor_id), \
             coalesce(s.verbatim, false), coalesce(m.incarnation, s.incarnation), coalesce(m.no, CASE \
                 WHEN e.upto_no >= s.first_no AND e.upto_no < s.last_no THEN (SELECT max(t.no) FROM mutation t \
                     WHERE t.programme_id = $1 AND t.device_id = s.device_id AND t.incarnation = s.incarnation \
                       AND t.no BETWEEN s.first_no AND s.last_no AND t.kind = $2::int AND t.row_id = c.row_id) \
-                END, s.last_no, 0) \
+                END, s.last_no, 0), \
+            CASE WHEN NOT s.verbatim AND m.no IS NULL AND EXISTS ( \
+                SELECT FROM merge_proposal p WHERE p.programme_id = $1 AND p.survivor_id = c.row_id \
+            ) THEN (SELECT jsonb_agg(DISTINCT t.row_id) FROM mutation_line t \
+                    WHERE t.programme_id = $1 AND t.device_id = s.device_id AND t.incarnation = s.incarnation \
+                      AND t.no BETWEEN s.first_no AND s.last_no AND t.kind = $2::int \
+                      AND (t.row_id = c.row_id OR EXISTS (SELECT FROM merge_proposal p \
+                           WHERE p.programme_id = $1 AND p.alias_id = t.row_id AND p.survivor_id = c.row_id))) \
+            END \
         FROM ( \
             SELECT c.row_id, c.seq, c.old AS fields \
             FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
@@ -374,14 +385,16 @@ pub async fn changes_since(
         .iter()
         .map(|record| {
             let outbox = record.opt_uuid(3)?.zip(record.opt_uuid(6)?);
+            let (row_id, names) = (record.uuid(0)?, record.opt_json(8)?);
             Ok(FieldChange {
-                row_id: record.uuid(0)?,
+                row_id,
                 seq: record.int(1)? as u64,
                 old: values_of(kind, &record.json(2)?),
                 outbox: outbox.map(|(device, incarnation)| Outbox { programme, device, incarnation }),
                 no: record.int(7)? as u64,
                 actor: record.opt_uuid(4)?,
                 is_verbatim: record.bool(5)?,
+                names: names.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_else(|| vec![row_id]),
             })
         })
         .collect()

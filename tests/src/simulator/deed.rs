@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{EntityKind, MonthlyJobStatus, Row};
+use sync_protocol::id::EmploymentId;
 use sync_protocol::mutation::{Mutation, Op};
-use sync_protocol::time::Timestamp;
+use sync_protocol::time::{Date, Timestamp};
 use sync_protocol::value::Value;
 use uuid::Uuid;
 
@@ -80,6 +81,8 @@ pub struct Deeds {
     writers: BTreeMap<(EntityKind, Uuid, usize), Vec<usize>>,
     groups: usize,
     merges: Vec<Merge>,
+    /// The job record and the month of each monthly status.
+    months: BTreeMap<Uuid, (EmploymentId, Date)>,
     /// Records about people that were erased, with what had been merged into them.
     erased: BTreeSet<Uuid>,
 }
@@ -117,6 +120,7 @@ impl Deeds {
     /// Writes a deed down.
     pub fn add(&mut self, deed: Deed) {
         let number = self.list.len();
+        self.months.extend(month_of(&deed));
         for edit in &deed.fields {
             self.writers.entry((deed.kind, deed.row, edit.at)).or_default().push(number);
         }
@@ -128,8 +132,15 @@ impl Deeds {
         self.merges.push(Merge { decision: self.list.len() - 1, merged, survivor });
     }
 
-    /// Returns a row, the one that it was merged into, the one that this was merged into, and so on.
+    /// Returns a row, the one that it was merged into, the one that this was merged into, and so on. A month goes with
+    /// its job record.
     pub fn survivors(&self, row: Uuid) -> impl Iterator<Item = Uuid> {
+        let month = self.months.get(&row).copied();
+        let named = move |row| month.map_or(row, |(_, on)| MonthlyJobStatus::id_of(EmploymentId(row), on).0);
+        self.merged_on(month.map_or(row, |(job, _)| job.0)).map(named)
+    }
+
+    fn merged_on(&self, row: Uuid) -> impl Iterator<Item = Uuid> {
         let stands = |merge: &&Merge| !self.list[merge.decision].is_withdrawn;
         let into =
             move |row| self.merges.iter().rev().filter(stands).find(|merge| merge.merged == row).map(|m| m.survivor);
@@ -144,8 +155,7 @@ impl Deeds {
 
     /// Notes that a record about a person was erased: it goes with what was merged into it.
     pub fn erase(&mut self, subject: Uuid) {
-        let merged = self.merges.iter().map(|merge| merge.merged);
-        let circle: Vec<Uuid> = merged.filter(|row| self.survivors(*row).any(|row| row == subject)).collect();
+        let circle: Vec<Uuid> = self.merged_into(subject).collect();
         self.erased.extend(circle);
         self.erased.insert(subject);
     }
@@ -175,17 +185,6 @@ impl Deeds {
             .collect()
     }
 
-    /// Returns whether the same phone set the same field of another row, and both rows have become one.
-    pub fn is_followed_under_another_name(&self, deed: usize, at: usize) -> bool {
-        let of = &self.list[deed];
-        let stayed = |row| self.survivors(row).last();
-        let is_other = |(kind, row, field): &(EntityKind, Uuid, usize)| {
-            (*kind, *field) == (of.kind, at) && *row != of.row && stayed(*row) == stayed(of.row)
-        };
-        let others = self.writers.iter().filter(|(key, _)| is_other(key));
-        others.flat_map(|(_, writers)| writers).any(|other| self.list[*other].place == of.place)
-    }
-
     /// Returns the deeds that set a field of a row.
     pub fn writers(&self, kind: EntityKind, row: Uuid, at: usize) -> &[usize] {
         self.writers.get(&(kind, row, at)).map_or(&[], Vec::as_slice)
@@ -210,10 +209,19 @@ impl Deeds {
             .collect()
     }
 
-    /// Returns the last deed that set a field to a value.
+    /// Returns the last deed that set a field to a value, under this name of the row or under that of one that was
+    /// merged into it.
     pub fn author(&self, kind: EntityKind, row: Uuid, at: usize, value: &Value) -> Option<usize> {
         let wrote = |deed: &&usize| self.value_of(**deed, at) == Some(value);
-        self.writers(kind, row, at).iter().rev().find(wrote).copied()
+        let by = |row| self.writers(kind, row, at).iter().rev().find(wrote).copied();
+        by(row).or_else(|| self.merged_into(row).filter_map(by).max())
+    }
+
+    /// Returns the rows that were merged into one, also by way of others.
+    fn merged_into(&self, row: Uuid) -> impl Iterator<Item = Uuid> {
+        let rows = self.merges.iter().map(|merge| merge.merged).chain(self.months.keys().copied());
+        let merged = rows.take_while(|_| !self.merges.is_empty());
+        merged.filter(move |merged| *merged != row && self.survivors(*merged).any(|stayed| stayed == row))
     }
 
     /// Returns the deed that a mutation on a phone carries out: by its mark, or by the row that it creates.
@@ -290,6 +298,19 @@ impl Deeds {
 /// Whether a text is one that only one deed has written.
 pub fn is_unique(text: &str) -> bool {
     text.starts_with("cuvinte ") || text.starts_with("birou ")
+}
+
+/// Returns a monthly status that a deed creates, with its job record and its month, from which its name follows.
+fn month_of(deed: &Deed) -> Option<(Uuid, (EmploymentId, Date))> {
+    let value = |name| {
+        let at = EntityKind::MonthlyJobStatus.def().position(name)?;
+        deed.fields.iter().find(|edit| edit.at == at).map(|edit| &edit.value)
+    };
+    let is_month = (deed.kind, deed.op) == (EntityKind::MonthlyJobStatus, Op::Put);
+    let job = value("employment_id").filter(|_| is_month)?.as_uuid()?;
+    let Value::Date(month_on) = value("month_on")? else { return None };
+    let is_named_so = deed.row == MonthlyJobStatus::id_of(EmploymentId(job), *month_on).0;
+    is_named_so.then_some((deed.row, (EmploymentId(job), *month_on)))
 }
 
 /// Returns the mark by which a deed is known wherever it goes.

@@ -8,6 +8,7 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
 use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
+use uuid::Uuid;
 
 use super::{Decider, HeldOutcome, Source, Verdict};
 use crate::domain::load::Judged;
@@ -61,13 +62,13 @@ impl<'b> Decider<'b> {
         for mutation in pairs.filter_map(|(incoming, _)| incoming.mutation.as_ref()) {
             let key = (mutation.kind, mutation.row_id);
             let before = self.slots.get(&key).and_then(|slot| slot.before.clone());
-            self.note_change(mutation, before.as_ref(), &outbox);
+            self.note_change(mutation, before.as_ref(), &outbox, mutation.row_id);
             self.rewritten.entry(key).or_default().extend(mutation.patch.iter().map(|(at, _)| *at));
         }
     }
 
-    /// Notes a change, as the log will: who comes next has not seen it.
-    fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, outbox: &Outbox) {
+    /// Notes a change that its author made of a row by a name, as the log will: who comes next has not seen it.
+    pub(super) fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, outbox: &Outbox, name: Uuid) {
         let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
         let may_meet = match mutation.op {
             Op::Patch => true,
@@ -89,8 +90,11 @@ impl<'b> Decider<'b> {
             no: mutation.no,
             actor: Some(mutation.author.0),
             is_verbatim: true,
+            names: vec![name],
         };
-        self.loaded.changes.entry((mutation.kind, mutation.row_id)).or_default().push(change);
+        let key = (mutation.kind, mutation.row_id);
+        self.loaded.changes.entry(key).or_default().push(change);
+        self.noted.push(key);
     }
 
     /// Decides held mutations again, together or not at all. While something else is missing, they wait for that.
@@ -116,7 +120,7 @@ impl<'b> Decider<'b> {
         for (at, (_, held, mutation)) in group.iter().enumerate() {
             self.settle(held, mutation, decisive(at), |_| {});
             if failed.is_none() {
-                self.note_change(mutation, befores[at].as_ref(), &held.outbox);
+                self.note_change(mutation, befores[at].as_ref(), &held.outbox, mutation.row_id);
             }
         }
         true

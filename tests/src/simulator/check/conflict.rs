@@ -34,9 +34,7 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             let field = kind.def().fields[*at].name;
             let json = value.to_json().to_string();
             let key = |row: &uuid::Uuid| (kind.def().name.to_owned(), *row, field.to_owned(), json.clone());
-            let is_kept = names.iter().any(|row| conflicts.contains(&key(row)));
-            // One phone's changes follow each other, also where two rows turned out to be one: the last one stays.
-            if !is_kept && !history.deeds.is_followed_under_another_name(*deed, *at) {
+            if !names.iter().any(|row| conflicts.contains(&key(row))) {
                 let now = &shown.values[*at];
                 let what = format!("d{deed} set {}.{field} of {row} to {value:?}; it is {now:?}", kind.def().name);
                 found.push(Violation { invariant: "conflict", what });

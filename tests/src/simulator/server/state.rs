@@ -292,6 +292,7 @@ impl State {
                 no: no.unwrap_or(0),
                 actor: released.map(|(_, author)| author).or(seal.actor),
                 is_verbatim: seal.is_verbatim,
+                names: if released.is_some() { vec![key.2] } else { self.names_in(key, &seal) },
             }
         };
         let created = self.places.get(&key).map(|place| (place.created_seq, BTreeMap::new()));
@@ -313,6 +314,26 @@ impl State {
         let kept = self.mutations.range((outbox, first)..=(outbox, last));
         let of_row = kept.filter(|(_, kept)| (kept.record.kind, kept.record.row_id) == (key.1.number(), key.2));
         Some((outbox, of_row.map(|((_, no), _)| *no).max().unwrap_or(last)))
+    }
+
+    /// Returns by which names the mutations of a commit changed a row: its own, or those of rows that were merged into it.
+    fn names_in(&self, key: Key, seal: &Seal) -> Vec<Uuid> {
+        let merged = self.merged_into(key.0, key.2);
+        let outbox = seal.device.zip(seal.incarnation).filter(|_| !seal.is_verbatim && !merged.is_empty());
+        let Some(((device, incarnation), (first, last))) = outbox.zip(seal.numbers) else { return vec![key.2] };
+        let outbox = (key.0, device, incarnation);
+        let sent = self.mutations.range((outbox, first)..=(outbox, last)).map(|(_, kept)| &kept.record);
+        let named = sent.filter(|record| record.kind == key.1.number()).map(|record| record.row_id);
+        let names: BTreeSet<Uuid> = named.filter(|name| *name == key.2 || merged.contains(name)).collect();
+        if names.is_empty() { vec![key.2] } else { names.into_iter().collect() }
+    }
+
+    /// Returns the names of the rows that were merged into one.
+    fn merged_into(&self, programme: Uuid, row: Uuid) -> Vec<Uuid> {
+        let kind = EntityKind::MergeProposal;
+        let proposals = self.rows.range((programme, kind, Uuid::nil())..=(programme, kind, Uuid::max()));
+        let into = proposals.filter(|(_, known)| known.get(kind.def(), "survivor_id").as_uuid() == Some(row));
+        into.filter_map(|(_, known)| known.get(kind.def(), "alias_id").as_uuid()).collect()
     }
 
     /// Returns the mutation and the author of what was held and then applied to a row by a commit: it is their change,
