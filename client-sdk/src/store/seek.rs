@@ -118,7 +118,7 @@ impl Outbox {
             // Nothing from there on can be sent under its number: further back.
             (before, is_told) = (after, true);
         }
-        self.seek = Some(Seek { is_asked: true, ..seek });
+        self.seek = Some(seek);
         Ok(if is_told { Found::SameUpto(seek.after) } else { Found::NotYet })
     }
 

@@ -101,9 +101,11 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
         let asked = store.pushes().unwrap().remove(0);
         assert_eq!((asked.first_no, asked.prev_hash, asked.mutations.len()), (1, ChainHash::START, 1));
         let upto_hash = if is_lost { ChainHash::START } else { ChainHash::START.then(&asked.mutations[0]) };
-        let (upto_no, demand) = (u64::from(!is_lost), Some(Demand::NewIncarnation));
+        // What the server has of it, it answers as at first: that the other change is another one there, nothing says.
+        let demand = is_lost.then_some(Demand::NewIncarnation);
+        let upto_no = u64::from(!is_lost);
         let told = PushResult { upto_no, upto_hash, demand, commits: Vec::new(), results: Vec::new() };
-        store.apply_result(&told).unwrap();
+        assert_eq!(store.apply_result(&told).unwrap().is_foreign, !is_lost);
         store.new_incarnation().unwrap();
         let again = store.pushes().unwrap().remove(0);
         assert_eq!((again.first_no, again.prev_hash), (1, ChainHash::START));
@@ -130,4 +132,18 @@ fn a_search_whose_changes_were_emptied_meanwhile_begins_anew() {
     assert_eq!(store.pushes().unwrap()[0].first_no, 3, "nothing is asked, for ever");
     store.new_incarnation().unwrap();
     assert_eq!(store.pushes().unwrap()[0].first_no, 2, "what stands behind the emptied change tells by itself");
+}
+
+#[test]
+fn a_phone_that_can_prove_nothing_of_what_it_sent_goes_on_under_other_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put_attendee(&store);
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    store.apply_page(&erasure(6)).unwrap();
+    let before = store.hello("test", 0).unwrap().incarnation;
+    store.meet(1, ChainHash([9; 16])).unwrap();
+    assert_ne!(store.hello("test", 0).unwrap().incarnation, before, "nothing is left that the server could be asked");
+    put(&store, finding(2, 9, "după"));
+    assert_eq!(store.pushes().unwrap()[0].first_no, 1);
 }
