@@ -64,6 +64,13 @@ pub struct Violation {
     pub args: Vec<(&'static str, String)>,
 }
 
+/// The slot of the name of the person whom another record is about.
+pub const HOLDER: &str = "holder";
+/// What is kept instead: the record.
+pub const HOLDER_ID: &str = "holder_id";
+/// What stands for a name that is not known, or not any more.
+pub const NAMELESS: &str = "…";
+
 impl Violation {
     /// Returns a violation that refuses the change.
     pub fn hard(rule: &'static str, field: &'static str, message: MessageKey) -> Self {
@@ -80,6 +87,13 @@ impl Violation {
     pub fn arg(mut self, slot: &'static str, value: impl ToString) -> Self {
         self.args.push((slot, value.to_string()));
         self
+    }
+
+    /// Adds the name of the person whom another record is about, and the record: what is kept of the violation names the
+    /// record alone, so that nothing of the person stays in it once they are erased.
+    #[must_use]
+    pub fn holder(self, name: &str, record: Uuid) -> Self {
+        self.arg(HOLDER, name).arg(HOLDER_ID, record)
     }
 
     /// Returns whether the change is refused.

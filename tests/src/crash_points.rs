@@ -120,7 +120,7 @@ steps! {
     changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)], earlier: &[(Uuid, u64)]) -> Vec<FieldChange>;
     forks(programme: Uuid) -> Vec<Fork>;
     graves(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Grave>;
-    refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;
+    refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Mutation>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
     later_changes(held: &HeldMutation, kind: EntityKind, row: Uuid) -> Vec<Mutation>;

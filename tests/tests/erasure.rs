@@ -169,6 +169,56 @@ async fn an_erased_person_is_nowhere_any_more_and_late_work_is_refused() {
     assert_eq!(refused(&late), vec![]);
 }
 
+/// Ana hires someone for a position that another person holds by now, which she has not heard. Returns the other one's
+/// record and the one that was refused.
+async fn refused_hire(server: &TestServer, other: &str, name: &str) -> (Phone, Employment, Employment) {
+    programme::load(&server.app).await;
+    programme::load_officer(&server.app).await;
+    let position = sample::position(ENTERPRISES[0]);
+    programme::import(&server.app.office, std::slice::from_ref(&position)).await;
+    let phone = phone_of(server, ANA).await;
+    let holder = Employment { holder_name: other.to_owned(), ..sample::employment(&position, ANA) };
+    programme::import(&server.app.office, std::slice::from_ref(&holder)).await;
+    let hours = "40".parse().unwrap();
+    let new = NewEmployment::new(position.id, name.to_owned(), ContractType::Indefinite, holder.start_on, hours);
+    let hired = phone.employments().record(new).unwrap().data;
+    assert!(phone.sync().await.rejected > 0);
+    (phone, holder, hired)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refusal_says_of_another_person_goes_with_that_person() {
+    let server = TestServer::new().await;
+    let (phone, holder, _) = refused_hire(&server, &format!("Ion {CANARY}"), "Maria Popa").await;
+    let told = |phone: &Phone| refused(phone).into_iter().find(|(kind, _)| *kind == EntityKind::Employment).unwrap().1;
+    assert!(told(&phone).starts_with(&format!("Postul este deja ocupat de Ion {CANARY}, din ")), "{}", told(&phone));
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", holder.id).await["__typename"], "ErasePersonSuccess");
+    assert_eq!(sightings(&server.app.office).await, [""; 0]);
+    phone.sync().await;
+    assert!(told(&phone).starts_with("Postul este deja ocupat de …, din "), "{}", told(&phone));
+    let kept = phone.store().rejected(10).unwrap();
+    assert!(!format!("{kept:?}").contains(CANARY), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_creation_was_refused_is_erased_from_what_was_sent() {
+    let server = TestServer::new().await;
+    let (phone, _, hired) = refused_hire(&server, "Ion Popa", &format!("Maria {CANARY}")).await;
+    let db = &server.app.office;
+    assert_eq!(sightings(db).await, ["mutation_line (payload)"]);
+    let of_mentor = Office::sign_in(server.address, &email(RADU), PASSWORD).await;
+    assert_eq!(erase(&of_mentor, "EMPLOYMENT", hired.id).await["code"], "NOT_FOUND", "of another one's enterprise");
+    let office = officer(&server).await;
+    assert_eq!(erase(&office, "ATTENDEE", hired.id).await["code"], "NOT_FOUND", "it is no attendee");
+    assert_eq!(erase(&office, "EMPLOYMENT", hired.id).await["__typename"], "ErasePersonSuccess");
+    assert_eq!(sightings(db).await, [""; 0]);
+    phone.sync().await;
+    let told = phone.rejected(10).unwrap().into_iter().find(|item| item.row_id == hired.id.0).unwrap();
+    assert_eq!((told.answer.unwrap().code.as_str(), told.fields), ("REJECT_ERASED", vec![]));
+    assert_eq!(phone.get::<Employment>(hired.id).unwrap(), None);
+    assert_eq!(erase(&office, "EMPLOYMENT", hired.id).await["code"], "NOT_FOUND");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_of_whom_all_is_held_is_erased_before_there_is_a_row_and_the_phone_lets_go_of_it() {
     let server = TestServer::new().await;

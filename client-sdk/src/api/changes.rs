@@ -1,9 +1,11 @@
 //! What was recorded here and is not settled: waiting, kept by the office, refused.
 
 use sync_protocol::code::Locale;
-use sync_protocol::entity::EntityKind;
+use sync_protocol::entity::{Employment, EntityKind};
+use sync_protocol::id::EmploymentId;
 use sync_protocol::message::{MessageKey, render};
 use sync_protocol::mutation::Op;
+use sync_protocol::rule::{HOLDER, HOLDER_ID};
 use sync_protocol::time::Timestamp;
 use uuid::Uuid;
 
@@ -70,7 +72,22 @@ impl Client {
     }
 
     fn items(&self, changes: Vec<Change>) -> Vec<ChangeItem> {
-        changes.into_iter().map(|change| item(change, self.locale())).collect()
+        let told = changes.into_iter().map(|mut change| {
+            change.answer = change.answer.map(|answer| self.naming(answer));
+            item(change, self.locale())
+        });
+        told.collect()
+    }
+
+    /// Says what a person is called of whom an answer only names the record, if that is here.
+    fn naming(&self, mut answer: Answer) -> Answer {
+        let record = answer.args.iter().find(|(slot, _)| slot == HOLDER_ID).and_then(|(_, id)| id.parse().ok());
+        let record = record.and_then(|id| self.get::<Employment>(EmploymentId(id)).ok().flatten());
+        if let Some(record) = record {
+            let slots = answer.args.iter_mut().filter(|(slot, _)| slot == HOLDER);
+            slots.for_each(|(_, name)| name.clone_from(&record.data.holder_name));
+        }
+        answer
     }
 }
 

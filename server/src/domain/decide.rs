@@ -7,7 +7,7 @@ use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
-use sync_protocol::rule::{self, Related, RuleContext, Violation};
+use sync_protocol::rule::{self, HOLDER, NAMELESS, Related, RuleContext, Violation};
 use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
@@ -289,7 +289,8 @@ impl Decider<'_> {
         }
         for (incoming, verdict) in group.iter().zip(&verdicts) {
             let decisive = verdict.in_group(failed.map(|at| &verdicts[at]));
-            results.push(self.conclude(incoming.no, decisive));
+            let result = self.conclude(incoming.no, decisive);
+            results.push(if self.batch.is_office() { result } else { nameless(result) });
             self.trace(incoming, decisive);
         }
     }
@@ -557,6 +558,12 @@ impl Decider<'_> {
         let Self { released, purged, is_verbatim, touched_again, .. } = self;
         Decided { changes, results, released, purged, is_verbatim, touched_again }
     }
+}
+
+/// Leaves out of what is kept and sent what another person is called: who shows it looks that up, as long as it is there.
+fn nameless(mut result: MutationResult) -> MutationResult {
+    result.args.iter_mut().filter(|(slot, _)| slot == HOLDER).for_each(|(_, name)| NAMELESS.clone_into(name));
+    result
 }
 
 /// Returns the row as the sender shows it after the mutation; `None` when the row that it changes is not there.

@@ -417,7 +417,7 @@ async fn load_put_right(
     for (kind, ids) in brought_back {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let refused = tx.refused_creations(programme, kind, &ids).await?;
-        loaded.put_right.extend(refused.into_iter().map(|id| (kind, id)));
+        loaded.put_right.extend(refused.into_iter().map(|mutation| (kind, mutation.row_id)));
     }
     Ok(())
 }

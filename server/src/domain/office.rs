@@ -103,7 +103,7 @@ async fn subject(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Option<
     let programme = request.viewer.programme_id;
     let mut found = tx.load_for_update(programme, kind, &[id]).await?.into_iter().next();
     if found.is_none() && matches!(request.operation, Operation::ErasePerson { .. }) {
-        found = held(tx, programme, kind, id).await?;
+        found = without_row(tx, programme, kind, id).await?;
     }
     let is_visible = |stored: &StoredRow| {
         let scope = stored.row.scope_id(kind.def(), programme);
@@ -112,8 +112,8 @@ async fn subject(tx: &mut impl WriteTx, request: &Request<'_>) -> Result<Option<
     Ok(found.filter(is_visible))
 }
 
-/// Returns a record that has no row yet, as the held change that creates it says.
-async fn held(
+/// Returns a record that has no row, as the change says that was to create it: one that is held, or that was refused.
+async fn without_row(
     tx: &mut impl WriteTx,
     programme: Uuid,
     kind: EntityKind,
@@ -121,8 +121,20 @@ async fn held(
 ) -> Result<Option<StoredRow>, StoreError> {
     let items = tx.children(programme, EntityKind::HeldItem, "subject_id", &[id]).await?;
     let items = items.iter().filter_map(|row| HeldItem::from_row(row).ok());
-    let mut about = items.filter(|item| item.subject_kind == kind.def().name);
-    Ok(about.next().map(|item| StoredRow { row: traces::as_held(kind, &item), seq: 0 }))
+    let held =
+        items.filter(|item| item.subject_kind == kind.def().name).map(|item| traces::as_held(kind, &item)).next();
+    let row = match held {
+        Some(row) => Some(row),
+        None => tx.refused_creations(programme, kind, &[id]).await?.first().map(created),
+    };
+    Ok(row.map(|row| StoredRow { row, seq: 0 }))
+}
+
+/// Returns a row as a change would have created it.
+fn created(mutation: &Mutation) -> Row {
+    let mut row = patch::empty_row(mutation.kind.def(), mutation.row_id);
+    patch::apply(&mut row, &mutation.patch);
+    row
 }
 
 fn is_permitted(request: &Request<'_>, subject: &Row) -> bool {

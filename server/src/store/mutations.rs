@@ -452,21 +452,19 @@ pub async fn graves(
         .collect()
 }
 
-/// Returns which of the rows were once refused when a device created them.
+/// Returns the changes by which devices would have created rows and which were refused.
 pub async fn refused_creations(
     conn: &mut Conn,
     programme: Uuid,
     kind: EntityKind,
     ids: &[Uuid],
-) -> Result<Vec<Uuid>, StoreError> {
-    const REFUSED: &str = "SELECT row_id, payload FROM mutation_line \
+) -> Result<Vec<Mutation>, StoreError> {
+    const REFUSED: &str = "SELECT payload FROM mutation_line \
         WHERE programme_id = $1 AND row_id = ANY($2) AND kind = $3::int AND outcome = 'R' AND payload IS NOT NULL";
     let sql = Sql::new(REFUSED).bind(programme).bind(ids).bind(i32::from(kind.number()));
     let mut refused = Vec::new();
     for record in conn.query(sql).await? {
-        if Mutation::decode(&record.bytes(1)?).is_ok_and(|mutation| mutation.op == Op::Put) {
-            refused.push(record.uuid(0)?);
-        }
+        refused.extend(Mutation::decode(&record.bytes(0)?).ok().filter(|mutation| mutation.op == Op::Put));
     }
     Ok(refused)
 }

@@ -105,13 +105,13 @@ pub trait WriteTx: Send + Sized {
         kind: EntityKind,
         ids: &[Uuid],
     ) -> impl Future<Output = Answer<Vec<Grave>>> + Send;
-    /// Returns which of the rows were once refused when a device created them.
+    /// Returns the changes by which devices would have created rows and which were refused.
     fn refused_creations(
         &mut self,
         programme: Uuid,
         kind: EntityKind,
         ids: &[Uuid],
-    ) -> impl Future<Output = Answer<Vec<Uuid>>> + Send;
+    ) -> impl Future<Output = Answer<Vec<Mutation>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -317,7 +317,7 @@ impl WriteTx for Tx {
         mutations::graves(self, programme, kind, ids).await
     }
 
-    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Uuid>> {
+    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Mutation>> {
         mutations::refused_creations(self, programme, kind, ids).await
     }
 

@@ -161,7 +161,7 @@ fn check_overlap(after: &Employment, cx: &RuleContext<'_>, out: &mut Vec<Violati
     for other in others.iter().filter(counts).filter(|other| overlap(after, other)) {
         out.push(if matched_employments(after, other).is_empty() {
             let violation = Violation::hard("I19", "start_on", MessageKey::EmploymentOverlap);
-            violation.arg("holder", &other.holder_name).arg("from", other.start_on)
+            violation.holder(&other.holder_name, other.id.0).arg("from", other.start_on)
         } else {
             // One person, registered twice: both records stand until a person merges them.
             let candidates = format!("{}, {}", other.holder_name, other.start_on);

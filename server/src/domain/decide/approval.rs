@@ -10,7 +10,7 @@ use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use super::{Decider, HeldOutcome, Source, Verdict};
+use super::{Decider, HeldOutcome, Source, Verdict, nameless};
 use crate::domain::load::Judged;
 use crate::domain::merge;
 use crate::domain::traces;
@@ -251,7 +251,7 @@ impl<'b> Decider<'b> {
         if let Verdict::Conflict(clashes, voided) = verdict {
             self.trace_conflicts(mutation, clashes, voided.as_ref(), &held.outbox);
         }
-        let result = self.conclude(held.no, verdict);
+        let result = nameless(self.conclude(held.no, verdict));
         if verdict.is_erased() {
             // The person was erased while it was on its way here: what it says goes as well.
             self.purged.extend([(mutation.kind, mutation.row_id), (EntityKind::HeldItem, held.held_item_id)]);

@@ -179,7 +179,8 @@ pub(super) const VERBS: &[Verb] = &[
             (
                 "subjectId",
                 "ID!",
-                "The record. One that is held and has not taken effect is the subject of its held item.",
+                "The record. One that is held and has not taken effect is the subject of its held item; one that was \
+                 refused, the row that the change was to create.",
             ),
             ("reason", "ErasureReason!", "Why."),
         ],

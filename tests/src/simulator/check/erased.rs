@@ -36,9 +36,8 @@ fn told_by_server(state: &super::super::server::State, words: &BTreeSet<&str>) -
     let changes = state.changes.iter().map(|(key, all)| (format!("the history of {}", key.2), format!("{all:?}")));
     let graves = state.graves.iter().map(|(key, grave)| (format!("the grave of {}", key.2), format!("{grave:?}")));
     let sent = state.mutations.iter().map(|((_, no), kept)| {
-        // Not the answer: a refusal may quote what another row said.
-        let bytes = kept.record.payload.as_deref().unwrap_or_default();
-        (format!("number {no} about {}", kept.record.row_id), String::from_utf8_lossy(bytes).into_owned())
+        let bytes = String::from_utf8_lossy(kept.record.payload.as_deref().unwrap_or_default());
+        (format!("number {no} about {}", kept.record.row_id), format!("{bytes} {:?}", kept.record.result))
     });
     telling(rows.chain(changes).chain(graves).chain(sent), words)
 }
@@ -50,8 +49,7 @@ fn told_by_phone(store: &Store, words: &BTreeSet<&str>) -> Vec<String> {
     let rows = rows.map(|row| (format!("row {}", row.row.id), format!("{:?}", row.row)));
     let changes = [store.pending(u32::MAX), store.held(u32::MAX), store.rejected(u32::MAX)];
     let changes = changes.into_iter().flatten().flatten();
-    let changes =
-        changes.map(|change| (format!("change of {}", change.mutation.row_id), format!("{:?}", change.mutation)));
+    let changes = changes.map(|change| (format!("change of {}", change.mutation.row_id), format!("{change:?}")));
     telling(rows.chain(changes), words)
 }
 

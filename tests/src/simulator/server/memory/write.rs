@@ -161,15 +161,14 @@ impl WriteTx for MemoryTx {
         Ok(ids.iter().filter_map(|id| self.state.graves.get(&(programme, kind, *id)).cloned()).collect())
     }
 
-    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Uuid>> {
+    async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Mutation>> {
         self.store.call().await;
         let kept = self.state.mutations.iter().filter(|((outbox, _), _)| outbox.0 == programme);
-        let refused = kept.map(|(_, kept)| &kept.record).filter(|record| {
-            let is_asked_for = record.kind == kind.number() && ids.contains(&record.row_id);
-            let is_creation = |bytes: &Vec<u8>| Mutation::decode(bytes).is_ok_and(|m| m.op == Op::Put);
-            is_asked_for && record.outcome == 'R' && record.payload.as_ref().is_some_and(is_creation)
-        });
-        Ok(refused.map(|record| record.row_id).collect())
+        let refused = kept
+            .map(|(_, kept)| &kept.record)
+            .filter(|record| record.outcome == 'R' && record.kind == kind.number() && ids.contains(&record.row_id));
+        let sent = refused.filter_map(|record| Mutation::decode(record.payload.as_ref()?).ok());
+        Ok(sent.filter(|mutation| mutation.op == Op::Put).collect())
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
