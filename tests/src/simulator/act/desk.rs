@@ -15,6 +15,9 @@ use crate::sample;
 use crate::simulator::deed::{Edit, mark};
 use crate::simulator::dice::Dice;
 
+/// The same person, as two people write the name.
+const HOLDERS: [&str; 2] = ["Ion Țepeș", "tepes, ION"];
+
 /// A person at a phone.
 pub(super) struct Desk<'a, 'b, 'd> {
     batch: &'a mut WriteBatch<'b>,
@@ -30,14 +33,17 @@ pub(super) type Act = fn(&mut Desk<'_, '_, '_>) -> Result<()>;
 
 /// Does what is done about jobs that are registered.
 pub(super) fn employ(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
-    match desk.dice.below(7) {
-        0 => desk.new_job(),
-        1 => desk.change(EntityKind::Position),
-        2 | 3 => match desk.pick_alike(EntityKind::Employment)? {
+    match desk.dice.below(8) {
+        0 | 1 => {
+            let holder = HOLDERS[desk.dice.below(HOLDERS.len())];
+            desk.new_job(Some(holder))
+        }
+        2 => desk.change(EntityKind::Position),
+        3 | 4 => match desk.pick_alike(EntityKind::Employment)? {
             Some(job) => desk.retouch(EntityKind::Employment, job.id),
             None => Ok(()),
         },
-        4 | 5 => {
+        5 | 6 => {
             let job = desk.pick_alike(EntityKind::Employment)?;
             desk.month(job)
         }
@@ -54,7 +60,7 @@ pub(super) fn act(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
         55..=57 => desk.change_together(),
         58..=63 => desk.change(EntityKind::Finding),
         64..=71 => desk.answer(),
-        72..=79 => desk.new_job(),
+        72..=79 => desk.new_job(None),
         80..=84 => desk.change(EntityKind::Position),
         85..=89 => {
             let job = desk.pick(EntityKind::Employment)?;
@@ -271,7 +277,8 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
         }
     }
 
-    fn new_job(&mut self) -> Result<()> {
+    /// Registers a job, of someone whom others may register, too, or of someone of whom nobody else knows.
+    fn new_job(&mut self, holder: Option<&str>) -> Result<()> {
         let Some(enterprise) = self.enterprise()? else { return Ok(()) };
         let mut position = sample::position(enterprise);
         (position.id, position.title) = (PositionId(self.new_id()), self.words());
@@ -281,7 +288,7 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
             self.group();
         }
         self.put(&position)?;
-        employment.holder_name = self.words();
+        employment.holder_name = holder.map_or_else(|| self.words(), str::to_owned);
         self.put(&employment)
     }
 
