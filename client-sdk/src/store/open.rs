@@ -95,6 +95,7 @@ impl Store {
             (cache, report.new_cache) = cache::open(&cache_file, true)?;
         }
         report.salvaged = salvaged;
+        delete_old_quarantine(&outbox_file, &outbox, options.world.now().0)?;
         outbox.mark = Some(mark);
         let overlay = Overlay::load(&outbox)?;
         let ballast = Ballast::of(folder, options.ballast_bytes);
@@ -131,9 +132,14 @@ impl Inner {
     }
 }
 
+/// Deletes what was put aside long enough ago, by the phone's clock and by the days of the server: a clock that is set
+/// forward must not delete the only copy of somebody's work.
+fn delete_old_quarantine(file: &DbFile, outbox: &Outbox, now_ms: i64) -> Result<()> {
+    file.delete_quarantine(now_ms.min(outbox.day_ms()?) - KEEP_QUARANTINE_MS)
+}
+
 fn open_outbox(file: &DbFile, mark: &Mark, world: &SharedWorld) -> Result<(Outbox, Option<Salvaged>)> {
     file.finish_replacement()?;
-    file.delete_quarantine(world.now().plus_ms(-KEEP_QUARANTINE_MS).0)?;
     let open = || {
         file.refuse_torn_apart()?;
         let conn = file.open_current(outbox::STEPS, |conn| {

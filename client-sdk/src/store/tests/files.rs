@@ -80,21 +80,29 @@ fn a_salvage_that_was_interrupted_anywhere_hides_no_work() {
     }
 }
 
+/// Opens the store when the phone's clock and the server's are so many days on, and returns how many files are put aside.
+fn put_aside_after(folder: &Path, phone_days: i64, server_days: i64, name: &str) -> usize {
+    let at = |days: i64| Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000);
+    let open = || {
+        let world = Arc::new(FixedWorld::at(at(phone_days)));
+        Store::open(StoreOptions { world, ..options(folder, 7) }).unwrap()
+    };
+    open().note_day(at(server_days)).unwrap();
+    drop(open());
+    ending(folder, name).len()
+}
+
 #[test]
-fn a_damaged_outbox_is_kept_for_thirty_days() {
+fn a_damaged_outbox_is_kept_for_thirty_days_of_both_clocks() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     put(&store, finding(1, 9, "mine"));
     store.close().unwrap();
     flip(&folder.path().join("outbox.db"), 4_096);
-    let later = |days: i64| {
-        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
-        drop(Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap());
-        ending(folder.path(), ".quarantine").len()
-    };
-    assert_eq!(later(0), 1);
-    assert_eq!(later(30), 1);
-    assert_eq!(later(31), 0);
+    for (phone_days, server_days, kept) in [(0, 0, 1), (30, 30, 1), (4_000, 30, 1), (30, 4_000, 1), (31, 31, 0)] {
+        let found = put_aside_after(folder.path(), phone_days, server_days, ".quarantine");
+        assert_eq!(found, kept, "after {phone_days} days of the phone and {server_days} of the server");
+    }
 }
 
 #[test]
@@ -183,17 +191,12 @@ fn an_outbox_is_copied_aside_before_it_is_migrated_and_the_copy_is_kept_for_thir
     let store = open(folder.path());
     assert_eq!(store.status().unwrap().pending, 1);
     store.close().unwrap();
-    let later = |days: i64| {
-        let world = Arc::new(FixedWorld::at(Timestamp(1_711_966_205_120).plus_ms(days * 86_400_000)));
-        drop(Store::open(StoreOptions { world, ..options(folder.path(), 7) }).unwrap());
-        ending(folder.path(), ".quarantine-v2")
-    };
-    let copies = later(30);
-    assert_eq!(copies.len(), 1);
+    assert_eq!(put_aside_after(folder.path(), 30, 30, ".quarantine-v2"), 1);
+    let copies = ending(folder.path(), ".quarantine-v2");
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::copy(folder.path().join(&copies[0]), elsewhere.path().join("outbox.db")).unwrap();
     assert_eq!(open(elsewhere.path()).status().unwrap().pending, 1);
-    assert!(later(31).is_empty());
+    assert_eq!(put_aside_after(folder.path(), 31, 31, ".quarantine-v2"), 0);
 }
 
 #[test]
