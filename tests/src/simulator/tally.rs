@@ -106,8 +106,6 @@ pub enum Met {
     MergeDecided,
     /// A change named a record that was merged into another one.
     NamedMerged,
-    /// A month came whose job record was merged into another one before.
-    LateMonth,
     /// A record about a person was erased.
     Erased,
     /// A restored server had to erase a person again.
@@ -130,7 +128,7 @@ pub enum Met {
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 56] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -178,7 +176,6 @@ impl Met {
         Self::PhoneCloned,
         Self::MergeDecided,
         Self::NamedMerged,
-        Self::LateMonth,
         Self::Erased,
         Self::ErasedAgain,
         Self::AboutErased,
