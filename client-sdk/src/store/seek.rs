@@ -105,8 +105,8 @@ impl Outbox {
         if !seek.is_asked {
             return Ok(Found::NotYet);
         }
-        // Only a push can tell what of the pending changes the server has.
-        let mut is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
+        // Only a push can tell what of the pending changes the server has. They can always be sent.
+        let is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
         let mut before = if self.seek.is_some() { seek.after } else { self.acked + 1 };
         while !seek.is_found && seek.after > floor {
             let after = self.next_start(self.acked.saturating_sub(seek.step).max(floor), before)?;
@@ -116,7 +116,7 @@ impl Outbox {
                 return Ok(Found::NotYet);
             }
             // Nothing from there on can be sent under its number: further back.
-            (before, is_told) = (after, true);
+            before = after;
         }
         self.seek = Some(seek);
         Ok(if is_told { Found::SameUpto(seek.after) } else { Found::NotYet })
