@@ -13,6 +13,7 @@ pub mod pool;
 pub mod pruning;
 pub mod query;
 pub mod record;
+pub mod row_history;
 pub mod rows;
 pub mod sql;
 pub mod synced;

@@ -71,6 +71,35 @@ async fn what_was_held_does_not_overwrite_what_its_author_wrote_since() {
     assert_eq!(phone.cache.all::<Conflict>().len(), 0);
 }
 
+/// Who releases held work may have changed the same row in the same push: its author has not seen that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_with_the_release_of_held_work_is_not_its_authors() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let (action, finding) = (sample::action(&visit), sample::finding(&visit, "vine mai târziu"));
+    phone.create(&visit);
+    phone.create(&action);
+    phone.sync().await;
+    tablet.sync().await;
+    let seq = |device: &Device| device.cache.rows[&(EntityKind::FollowUpAction, action.id.0)].seq;
+    let about_finding = FollowUpAction { finding_id: Some(finding.id), ..action.clone() };
+    let (held, base) = (tablet.change(&action, &about_finding, seq(&tablet)), seq(&tablet));
+    assert_eq!(tablet.sync().await.outcome(held), Outcome::Held);
+
+    let with_text = |of: &FollowUpAction, text: &str| FollowUpAction { text: text.to_owned(), ..of.clone() };
+    phone.create(&finding);
+    phone.change(&action, &with_text(&action, "telefonul"), seq(&phone));
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<FollowUpAction>(action.id).unwrap().finding_id, Some(finding.id), "it was released");
+
+    let no = tablet.change(&about_finding, &with_text(&about_finding, "tableta"), base);
+    assert_eq!(tablet.sync().await.outcome(no), Outcome::Conflict);
+    let conflict = tablet.cache.all::<Conflict>().remove(0);
+    let mut values = [conflict.kept_value, conflict.other_value].map(|value| value.unwrap_or_default());
+    values.sort();
+    assert_eq!(values, ["\"tableta\"", "\"telefonul\""]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_held_work_is_released_whatever_its_order() {
     let (server, mut phone, mut tablet) = started().await;

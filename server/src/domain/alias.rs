@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::load::{Key, Loaded};
 use super::traces;
 use super::write::Batch;
-use crate::store::mutations::FieldChange;
+use crate::store::row_history::FieldChange;
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};
 

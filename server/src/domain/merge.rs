@@ -16,7 +16,8 @@ use sync_protocol::mutation::Mutation;
 use sync_protocol::value::Value;
 use uuid::Uuid;
 
-use crate::store::mutations::{FieldChange, Outbox};
+use crate::store::mutations::Outbox;
+use crate::store::row_history::FieldChange;
 
 /// The number of a change that the same batch has made.
 pub(super) const HERE: u64 = u64::MAX;

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::log::{self, Bounds, Entry, Own, ProgrammeSnapshot};
-use super::mutations::{self, FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
+use super::mutations::{self, HeldMutation, MutationRecord, Outbox, PastResult};
+use super::row_history::{self, FieldChange, Grave};
 use super::rows::{self, StoredRow};
 use super::{Db, Tx, accounts, epochs, erasing, office, query};
 use crate::domain::viewer::Viewer;
@@ -306,7 +307,7 @@ impl WriteTx for Tx {
         bases: &[(Uuid, u64)],
         earlier: &[(Uuid, u64)],
     ) -> Answer<Vec<FieldChange>> {
-        mutations::changes_since(self, programme, kind, bases, earlier).await
+        row_history::changes_since(self, programme, kind, bases, earlier).await
     }
 
     async fn forks(&mut self, programme: Uuid) -> Answer<Vec<Fork>> {
@@ -314,7 +315,7 @@ impl WriteTx for Tx {
     }
 
     async fn graves(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Grave>> {
-        mutations::graves(self, programme, kind, ids).await
+        row_history::graves(self, programme, kind, ids).await
     }
 
     async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Mutation>> {

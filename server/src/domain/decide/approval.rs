@@ -15,7 +15,8 @@ use crate::domain::load::Judged;
 use crate::domain::merge;
 use crate::domain::traces;
 use crate::domain::viewer::Viewer;
-use crate::store::mutations::{FieldChange, HeldMutation, Outbox};
+use crate::store::mutations::{HeldMutation, Outbox};
+use crate::store::row_history::FieldChange;
 
 /// That a person lets held work take effect.
 pub(super) struct Approval {

@@ -11,7 +11,8 @@ use sync_protocol::value::Value;
 use super::{Decider, Since, Slot, Source, Verdict};
 use crate::domain::merge::{self, Clash, History, Writer};
 use crate::domain::traces::{self, Voided};
-use crate::store::mutations::{FieldChange, Outbox};
+use crate::store::mutations::Outbox;
+use crate::store::row_history::FieldChange;
 
 impl Decider<'_> {
     /// Brings back a row that someone deleted while the author of an edit did not know of it. The row stays until a

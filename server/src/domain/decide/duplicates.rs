@@ -75,7 +75,11 @@ impl Decider<'_> {
         let fresh = traces::proposal(id, (kind, first, second), matched, scope, self.batch.received_at);
         let wanted = match self.proposal(id.0) {
             Some(known) if known.state == MergeState::Dismissed => known,
-            Some(known) => MergeProposal { detected_at: known.detected_at, ..fresh },
+            // Of a pair that was merged, and of which the other row has come back: what was said of it then stays to
+            // be read.
+            Some(known) => {
+                MergeProposal { detected_at: known.detected_at, decision_note: known.decision_note, ..fresh }
+            }
             None => fresh,
         };
         self.keep_proposal(&wanted);

@@ -25,10 +25,13 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         // What a merged row said is said of the one that stayed; what was voided needs no value.
         let names: Vec<_> = history.deeds.survivors(*row).collect();
         let Some((shown, _)) = names.iter().find_map(|row| rows[programme].get(&(*kind, *row))) else { continue };
+        // Who saw it may have written on under the name of the one that stayed.
+        let later = names.iter().flat_map(|row| history.deeds.writers(*kind, *row, *at));
+        let later: Vec<usize> = later.copied().filter(|deed| took_effect(history, fates, *deed)).collect();
         for deed in &effective {
             let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
             let is_followed = |other: &usize| other != deed && is_followed(&history.deeds, (*deed, *other), *at, value);
-            if shown.values[*at] == *value || effective.iter().any(is_followed) {
+            if shown.values[*at] == *value || later.iter().any(is_followed) {
                 continue;
             }
             let field = kind.def().fields[*at].name;

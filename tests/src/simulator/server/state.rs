@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::log::{Entry, Origin, Own};
-use server::store::mutations::{FieldChange, Grave, MutationRecord, Outbox};
+use server::store::mutations::{MutationRecord, Outbox};
+use server::store::row_history::{FieldChange, Grave, Released, fields_of, shared_out};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{EntityKind, Row};
@@ -19,6 +20,14 @@ mod planted;
 pub type Key = (Uuid, EntityKind, Uuid);
 /// An outbox as a key: programme, device, incarnation.
 pub type OutboxKey = (Uuid, Uuid, Uuid);
+
+fn is_written(record: &MutationRecord) -> bool {
+    matches!(record.outcome, 'A' | 'M' | 'C')
+}
+
+fn outbox_of((programme, device, incarnation): OutboxKey) -> Outbox {
+    Outbox { programme, device, incarnation }
+}
 
 /// The whole state. A copy of it is a backup.
 #[derive(Clone, Debug, Default)]
@@ -281,25 +290,24 @@ impl State {
     pub fn changes_since(&self, key: Key, base: u64, earlier: &[(Uuid, u64)]) -> Vec<FieldChange> {
         let change = |seq: u64, old: BTreeMap<String, Value>| {
             let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
-            let released = self.released_in(key, seq);
-            let sealed = || self.sealed_by(key, &seal, earlier);
-            let (outbox, no) = released.map(|(of, _)| of).or_else(sealed).unzip();
-            FieldChange {
+            let (outbox, no) = self.sealed_by(key, &seal, earlier).unzip();
+            let of_commit = FieldChange {
                 row_id: key.2,
                 seq,
                 old,
-                outbox: outbox.map(|(programme, device, incarnation)| Outbox { programme, device, incarnation }),
+                outbox: outbox.map(outbox_of),
                 no: no.unwrap_or(0),
-                actor: released.map(|(_, author)| author).or(seal.actor),
+                actor: seal.actor,
                 is_verbatim: seal.is_verbatim,
-                names: if released.is_some() { vec![key.2] } else { self.names_in(key, &seal) },
-            }
+                names: self.names_in(key, &seal),
+            };
+            shared_out(of_commit, self.released_in(key, seq))
         };
         let created = self.places.get(&key).map(|place| (place.created_seq, BTreeMap::new()));
         let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.old.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
-        all.into_iter().map(|(seq, old)| change(seq, old)).collect()
+        all.into_iter().flat_map(|(seq, old)| change(seq, old)).collect()
     }
 
     /// Returns the outbox of a commit with its last number; where `earlier` names only a part of them, the last one
@@ -336,15 +344,19 @@ impl State {
         into.filter_map(|(_, known)| known.get(kind.def(), "alias_id").as_uuid()).collect()
     }
 
-    /// Returns the mutation and the author of what was held and then applied to a row by a commit: it is their change,
-    /// whoever released it.
-    fn released_in(&self, key: Key, seq: u64) -> Option<((OutboxKey, u64), Uuid)> {
-        let commit = self.releases.get(&(key.0, seq))?;
-        let kept = commit.iter().filter_map(|of| self.mutations.get(of).map(|kept| (*of, kept)));
-        let first = kept
-            .filter(|(_, kept)| kept.record.row_id == key.2)
-            .min_by_key(|(_, kept)| (kept.record.received_at, kept.record.no));
-        first.map(|(of, kept)| (of, kept.record.author_id))
+    /// Returns what was held and then applied to a row by a commit.
+    fn released_in(&self, key: Key, seq: u64) -> Vec<Released> {
+        let commit = self.releases.get(&(key.0, seq)).into_iter().flatten();
+        let kept = commit.filter_map(|of| self.mutations.get(of).map(|kept| (of, &kept.record)));
+        let mut of_row: Vec<_> = kept.filter(|(_, record)| record.row_id == key.2 && is_written(record)).collect();
+        of_row.sort_by_key(|(_, record)| (record.received_at, record.no));
+        let released = |((outbox, no), record): (&(OutboxKey, u64), &MutationRecord)| Released {
+            outbox: outbox_of(*outbox),
+            no: *no,
+            author: record.author_id,
+            fields: record.payload.as_deref().map(|payload| fields_of(key.1, payload)).unwrap_or_default(),
+        };
+        of_row.into_iter().map(released).collect()
     }
 
     /// Notes that a commit applied a mutation that was held.

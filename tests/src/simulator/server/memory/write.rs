@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use server::domain::viewer::Viewer;
-use server::store::mutations::{FieldChange, Grave, HeldMutation, MutationRecord, Outbox, PastResult};
+use server::store::mutations::{HeldMutation, MutationRecord, Outbox, PastResult};
+use server::store::row_history::{FieldChange, Grave};
 use server::store::rows::StoredRow;
 use server::store::{StoreError, WriteTx};
 use sync_protocol::code::{ErasableKind, HeldState};
