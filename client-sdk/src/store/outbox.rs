@@ -122,15 +122,22 @@ impl Outbox {
         position.saturating_sub(self.offset)
     }
 
-    /// Returns the position that a number of an incarnation means, earlier incarnations included.
+    /// Returns the position that a number of an incarnation means. Of an earlier one only those count that are of this
+    /// outbox: under the numbers after them, a copy may have sent something else.
     pub(super) fn position(&self, incarnation: Uuid, number: u64) -> Result<Option<u64>> {
-        const SQL: &str = "SELECT number_offset FROM earlier_incarnation WHERE id = ?1";
+        const SQL: &str = "SELECT number_offset, (SELECT min(number_offset) FROM earlier_incarnation later
+                WHERE later.number_offset > e.number_offset)
+            FROM earlier_incarnation e WHERE id = ?1";
         if incarnation == self.incarnation {
             return Ok(Some(self.offset + number));
         }
         let mut statement = self.conn.prepare_cached(SQL).doing("read the outbox")?;
-        let offset = statement.query_row([incarnation.as_bytes()], |row| row.get::<_, i64>(0)).optional();
-        Ok(offset.doing("read the outbox")?.map(|offset| offset as u64 + number))
+        let known = statement.query_row([incarnation.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Option<i64>>(1)?))
+        });
+        let known = known.optional().doing("read the outbox")?;
+        let position = known.map(|(offset, next)| (offset + number, next.map_or(self.offset, |next| next as u64)));
+        Ok(position.filter(|(position, end)| position <= end).map(|(position, _)| position))
     }
 
     /// Returns the earlier incarnations, the oldest first, each with the last of its numbers that is of this outbox: a

@@ -145,7 +145,11 @@ impl Outbox {
             statement.execute(values).doing("number changes again")?;
             hash = next;
         }
-        if let Some(before) = meta::get::<[u8; 16]>(&self.conn, "incarnation")? {
+        // What has new numbers is no longer meant by the old ones: under those, a copy may send something else.
+        let forget = "DELETE FROM earlier_incarnation WHERE number_offset >= ?1";
+        self.conn.execute(forget, [offset as i64]).doing("number changes again")?;
+        let before = meta::get::<[u8; 16]>(&self.conn, "incarnation")?;
+        if let Some(before) = before.filter(|_| self.offset < offset) {
             outbox::keep_incarnation(&self.conn, Uuid::from_bytes(before), self.offset)?;
         }
         meta::set(&self.conn, "incarnation", self.incarnation.as_bytes())?;

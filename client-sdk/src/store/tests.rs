@@ -5,6 +5,7 @@ mod clocks;
 mod damage;
 mod erasures;
 mod files;
+mod held;
 mod overruled;
 mod push;
 
