@@ -8,12 +8,12 @@ use sync_protocol::mutation::Mutation;
 use sync_protocol::rows::{Rows, VersionedRow};
 use sync_protocol::value::{FieldValue as _, Value};
 
-use super::Inner;
 use super::archive::DAY_MS;
 use super::change::{Answer, ChangeState};
 use super::erase;
 use super::outbox::{Head, RowKey};
 use super::overlay::Overlay;
+use super::{Filter, Inner, Query, query};
 use crate::error::Result;
 
 /// What the text for people mentions.
@@ -89,20 +89,38 @@ impl Inner {
     pub(super) fn apply_held_items(&mut self, rows: &[Rows], touched: &mut Vec<RowKey>) -> Result<Vec<u64>> {
         let mut applied = Vec::new();
         for item in items(rows) {
-            let Some((position, state)) = self.subject(&item.row)? else { continue };
-            if !matches!(state, HeldState::Applied | HeldState::Returned) {
-                continue;
-            }
-            let held = self.overlay.in_state(ChangeState::Held);
-            let Some((_, key, _)) = held.into_iter().find(|(held, ..)| *held == position) else { continue };
-            touched.push(key);
-            if state == HeldState::Applied {
-                applied.push(position);
-            } else {
-                self.take_back(Head { position, key, state: ChangeState::Held, seq: 0 }, answer_of(&item.row))?;
-            }
+            self.apply_held_item(&item.row, &mut applied, touched)?;
         }
         Ok(applied)
+    }
+
+    /// Returns the held changes of which the cache knows that the server has applied them: a loss of power undid that in
+    /// the outbox only, and the item does not come again.
+    pub(super) fn apply_known_items(&mut self, touched: &mut Vec<RowKey>) -> Result<Vec<u64>> {
+        let mut applied = Vec::new();
+        if self.overlay.in_state(ChangeState::Held).is_empty() {
+            return Ok(applied);
+        }
+        let query = Query::new().filter(Filter::Eq("device_id", Value::Uuid(self.outbox.device))).limit(u32::MAX);
+        for (_, item) in query::run(&self.cache, EntityKind::HeldItem, &query)? {
+            self.apply_held_item(&item, &mut applied, touched)?;
+        }
+        Ok(applied)
+    }
+
+    fn apply_held_item(&mut self, item: &Row, applied: &mut Vec<u64>, touched: &mut Vec<RowKey>) -> Result<()> {
+        let Some((position, state)) = self.subject(item)? else { return Ok(()) };
+        if !matches!(state, HeldState::Applied | HeldState::Returned) {
+            return Ok(());
+        }
+        let held = self.overlay.in_state(ChangeState::Held);
+        let Some((_, key, _)) = held.into_iter().find(|(held, ..)| *held == position) else { return Ok(()) };
+        touched.push(key);
+        if state == HeldState::Applied {
+            applied.push(position);
+            return Ok(());
+        }
+        self.take_back(Head { position, key, state: ChangeState::Held, seq: 0 }, answer_of(item))
     }
 
     /// Shows a change that the server returned as refused. Of one about an erased person nothing is left.

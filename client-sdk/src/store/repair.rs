@@ -127,10 +127,11 @@ impl Inner {
         answered.into_iter().try_for_each(|(_, key, _)| self.lay_over_shown(key))
     }
 
-    /// Takes accepted changes off rows that had arrived before the crash.
+    /// Takes accepted changes off rows that had arrived before the crash, and held ones whose decision had.
     fn settle_what_came(&mut self) -> Result<()> {
         let mut touched = Vec::new();
-        let settled = self.accepted_up_to(self.cursor()?.seq, &mut touched);
+        let mut settled = self.apply_known_items(&mut touched)?;
+        settled.extend(self.accepted_up_to(self.cursor()?.seq, &mut touched));
         settled.iter().for_each(|position| self.overlay.settle(*position));
         touched.into_iter().try_for_each(|key| self.refresh(key))?;
         self.settle(&settled)

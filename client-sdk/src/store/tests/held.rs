@@ -15,6 +15,28 @@ fn item(store: &Store, incarnation: Uuid, no: i64, state: &str, seq: u64) -> Pag
     Page { rows: vec![items], ..page(Vec::new(), Some(seq)) }
 }
 
+#[test]
+fn a_decision_that_a_loss_of_power_undid_in_the_outbox_is_known_from_the_cache() {
+    for (decision, rejected) in [("APPLIED", 0), ("RETURNED", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(1, 9, "a"));
+        store.apply_result(&answer(&store, 5, false, vec![result(1, Outcome::Held)])).unwrap();
+        let incarnation = store.hello("test", 0).unwrap().incarnation;
+        store.apply_page(&page(vec![(8, finding(1, 9, "a"))], None)).unwrap();
+        store.apply_page(&item(&store, incarnation, 1, decision, 8)).unwrap();
+        assert_eq!(store.status().unwrap().held, 0);
+        store.flush().unwrap();
+        store.inner.lock().outbox.set_state(1, ChangeState::Held, None).unwrap();
+        drop(store);
+        let store = open(folder.path());
+        assert_eq!((store.status().unwrap().held, store.status().unwrap().rejected), (0, rejected), "{decision}");
+        if rejected == 0 {
+            assert_eq!(shown(&store, 1), Some(("a".to_owned(), 8, RowState::Synced)));
+        }
+    }
+}
+
 /// A server that has what is here up to a number, and something else after it.
 fn part_after(store: &Store, upto_no: u64, upto_hash: ChainHash) {
     let demand = Some(Demand::NewIncarnation);
