@@ -360,6 +360,76 @@ async fn what_names_an_erased_record_and_who_registers_it_again_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_push_registers_again_and_deletes_is_refused_although_no_row_comes_of_it() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    programme::load_officer(&server.app).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let attendee = sample::attendee(&visit, &format!("Vasile {CANARY}"));
+    let mut ana = Device::enrol(server.address, ANA).await;
+    ana.create(&visit);
+    ana.create(&attendee);
+    ana.sync().await;
+    assert_eq!(erase(&officer(&server).await, "ATTENDEE", attendee.id).await["__typename"], "ErasePersonSuccess");
+    let mut tablet = Device::enrol(server.address, ANA).await;
+    let other = tablet.create(&sample::visit(ENTERPRISES[0], ANA));
+    let again = tablet.create(&attendee);
+    tablet.record(tablet.draft(Op::Delete, EntityKind::Attendee, attendee.id.0, Vec::new()));
+    let answer = tablet.sync().await;
+    assert_eq!(answer.code(again), "REJECT_ERASED");
+    assert_eq!(answer.result(other), None, "the rest is simply applied");
+    assert_eq!(sightings(&server.app.office).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_what_is_refused_for_an_erased_person_are_refused_with_it_and_do_not_wait() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+    let mut ana = Device::enrol(server.address, ANA).await;
+    let month = month(&job);
+    let of_month = ana.create(&month);
+    let noted = MonthlyJobStatus { note: Some(format!("{CANARY} a revenit")), ..month.clone() };
+    let changed = ana.change(&month, &noted, 0);
+    let answer = ana.sync().await;
+    assert_eq!([of_month, changed].map(|no| answer.code(no)), ["REJECT_ERASED"; 2]);
+    assert_eq!(sightings(&server.app.office).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_a_merged_record_is_refused_where_that_month_of_the_one_that_stays_was_erased() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    let twin = Employment { id: EmploymentId(Uuid::now_v7()), ..job.clone() };
+    let mut ana = Device::enrol(server.address, ANA).await;
+    ana.create(&twin);
+    ana.sync().await;
+    let db = &server.app.office;
+    let proposal = texts(db, "SELECT id::text FROM merge_proposal").await.remove(0);
+    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let input = json!({ "mergeProposalId": proposal, "survivorId": job.id });
+    let merged = coordinator.perform("acceptMerge", "mergeProposal { state }", input).await;
+    assert_eq!(merged["mergeProposal"]["state"], "MERGED", "{merged}");
+    let of = |job: &Employment| MonthlyJobStatus::id_of(job.id, sample::day("2024-02-01"));
+    let erasure = Erasure {
+        id: Erasure::id_of(of(&job).0),
+        subject_kind: ErasableKind::MonthlyJobStatus,
+        subject_id: of(&job).0,
+        erased_by: OFFICER,
+        erased_at: now(),
+        reason: ErasureReason::PersonsRequest,
+    };
+    programme::import(db, &[erasure]).await;
+    let late = ana.create(&MonthlyJobStatus { id: of(&twin), ..month(&twin) });
+    let visit = ana.create(&sample::visit(ENTERPRISES[0], ANA));
+    let answer = ana.sync().await;
+    assert_eq!(answer.code(late), "REJECT_ERASED", "the push is turned away for ever");
+    assert_eq!(answer.result(visit), None, "the rest is simply applied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restored_server_does_not_bring_an_erased_person_back_and_neither_do_the_phones() {
     let site = Site::new().await;
     let job = employed(&site.server).await;

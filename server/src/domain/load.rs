@@ -34,8 +34,8 @@ pub(super) type Key = (EntityKind, Uuid);
 pub(super) struct Loaded {
     /// The rows that mutations name and that exist, locked.
     pub rows: HashMap<Key, StoredRow>,
-    /// Whether rows were taken for new without looking.
-    pub trusts_new: bool,
+    /// Rows that were taken for new without looking.
+    pub trusted: HashSet<Key>,
     /// Rows that are referred to and exist.
     pub existing: HashSet<Key>,
     /// What the rules look at.
@@ -120,7 +120,9 @@ pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: b
         return Ok(loaded);
     }
     let erased = loaded.erased;
-    Ok(Loaded { erased, ..load_named(tx, batch, false, aliases).await? })
+    let mut loaded = Loaded { erased, ..load_named(tx, batch, false, aliases).await? };
+    erasing::load_erased(tx, batch, &mut loaded).await?;
+    Ok(loaded)
 }
 
 /// Loads what the mutations name, under the names that count today.
@@ -258,9 +260,8 @@ async fn load_rows(
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
     let mut ids: BTreeMap<EntityKind, BTreeSet<Uuid>> = BTreeMap::new();
-    let new = if trusts_new { created_once(mutations) } else { HashSet::new() };
-    loaded.trusts_new = !new.is_empty();
-    for mutation in mutations.iter().filter(|mutation| !new.contains(&(mutation.kind, mutation.row_id))) {
+    loaded.trusted = if trusts_new { created_once(mutations) } else { HashSet::new() };
+    for mutation in mutations.iter().filter(|mutation| !loaded.trusted.contains(&(mutation.kind, mutation.row_id))) {
         ids.entry(mutation.kind).or_default().insert(mutation.row_id);
     }
     // Sorted by kind and identifier: two batches never wait for each other in a circle.

@@ -100,7 +100,7 @@ pub async fn apply(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Written, 
 /// were sent, it is decided again with looking.
 async fn decide(tx: &mut impl WriteTx, batch: &Batch<'_>) -> Result<Decided, StoreError> {
     let loaded = load::load(tx, batch, batch.trusts_new).await?;
-    let is_sure = !loaded.trusts_new;
+    let is_sure = loaded.trusted.is_empty();
     let decided = decide::decide(batch, loaded);
     if is_sure || decided.results.iter().all(|result| result.outcome == Outcome::Applied) {
         return Ok(decided);

@@ -10,10 +10,14 @@ use crate::domain::merge::{HERE, Writer};
 impl Decider<'_> {
     /// Decides a mutation, under the names that count today.
     pub(super) fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
-        if self.is_erased(mutation) {
+        let redirected = self.redirected(mutation);
+        if self.is_erased(mutation) || self.is_erased(&redirected) {
+            if mutation.op == Op::Put {
+                // What comes after it about the row, which is not created, is about the same person.
+                self.loaded.erased.insert(mutation.row_id);
+            }
             return Verdict::Rejected { code: ERASED, violation: None };
         }
-        let redirected = self.redirected(mutation);
         let key = (redirected.kind, redirected.row_id);
         let before = self.loaded.aliases.lead_to(key.1).then(|| self.slot(key).now);
         let verdict = match &redirected {

@@ -45,17 +45,20 @@ pub(super) async fn load_circles(
 }
 
 /// Finds out which of the rows that mutations name were erased. Asked of rows that are not there, and of new ones unless
-/// the store is trusted to refuse them: what is held is not offered to it.
+/// the store is trusted to refuse them: what is held, or deleted by the same batch, is not offered to it.
 pub(super) async fn load_erased(
     tx: &mut impl WriteTx,
     batch: &Batch<'_>,
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
-    let looks = !loaded.trusts_new && !batch.is_office();
-    let sent = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).filter(|_| looks);
+    let sent = batch.mutations.iter().filter_map(|incoming| incoming.mutation.as_ref()).filter(|_| !batch.is_office());
     let released = loaded.released.iter().map(|(_, mutation)| mutation);
-    let created = sent.chain(released).filter(|mutation| mutation.op == Op::Put).map(|mutation| mutation.row_id);
-    let asked: BTreeSet<Uuid> = loaded.unknown.iter().map(|(_, id)| *id).chain(created).collect();
+    let created = sent.chain(released).filter(|mutation| mutation.op == Op::Put && is_erasable(mutation.kind));
+    // Under the name that it gets as well: what was merged into something else may have been erased there.
+    let created = created
+        .flat_map(|mutation| [mutation.row_id, loaded.aliases.redirect(mutation).row_id].map(|id| (mutation.kind, id)));
+    let created = created.filter(|key| !loaded.trusted.contains(key));
+    let asked: BTreeSet<Uuid> = created.chain(loaded.unknown.iter().copied()).map(|(_, id)| id).collect();
     if asked.is_empty() {
         return Ok(());
     }
@@ -64,6 +67,10 @@ pub(super) async fn load_erased(
     let found: HashSet<Uuid> = found.into_iter().collect();
     loaded.erased.extend(asked.into_iter().filter(|id| found.contains(&Erasure::id_of(*id).0)));
     Ok(())
+}
+
+fn is_erasable(kind: EntityKind) -> bool {
+    ErasableKind::of(kind).is_some()
 }
 
 /// Returns the record that an erasure is about; `None` for any other mutation.
@@ -152,7 +159,7 @@ async fn add_held(
     found.extend(tx.children(programme, item, "enterprise_id", &enterprises).await?);
     for item in found.iter().filter_map(|row| HeldItem::from_row(row).ok()).filter(|item| names(item, &ids)) {
         circle.traces.insert((EntityKind::HeldItem, item.id.0));
-        let subject = EntityKind::from_name(&item.subject_kind).filter(|kind| ErasableKind::of(*kind).is_some());
+        let subject = EntityKind::from_name(&item.subject_kind).filter(|kind| is_erasable(*kind));
         circle.records.extend(subject.map(|kind| (kind, item.subject_id)));
     }
     Ok(())
