@@ -72,8 +72,10 @@ pub async fn changes_since(
         ) c \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
         LEFT JOIN unnest($5::uuid[], $6::bigint[]) AS e(incarnation, upto_no) ON e.incarnation = s.incarnation \
-        LEFT JOIN mutation_line m ON m.programme_id = $1 AND m.row_id = c.row_id AND m.applied_seq = c.seq \
-            AND m.outcome IN ('A', 'M', 'C') \
+        LEFT JOIN LATERAL ( \
+            SELECT m.device_id, m.incarnation, m.no, m.author_id, m.payload, m.received_at FROM mutation_line m \
+            WHERE m.programme_id = $1 AND m.row_id = c.row_id AND m.applied_seq = c.seq AND m.outcome IN ('A', 'M', 'C') \
+            ORDER BY m.received_at, m.no) m ON true \
         ORDER BY c.seq, c.row_id, c.fields <> '{}'::jsonb, m.received_at, m.no";
     let sql = Sql::new(CHANGES)
         .bind(programme)
@@ -142,7 +144,6 @@ pub struct Released {
 /// Shares a change of a row out among those whose work is in it: what was held before it was applied is the change of
 /// its author, whoever released it, and the rest is the change of who did. A creation stays whole.
 pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
-    let is_creation = change.old.is_empty();
     let part = |of: &FieldChange, by: &Released, old| FieldChange {
         old,
         outbox: Some(by.outbox),
@@ -151,8 +152,11 @@ pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChan
         names: vec![of.row_id],
         ..of.clone()
     };
-    if let Some(first) = released.first().filter(|_| is_creation) {
-        return vec![part(&change, first, BTreeMap::new())];
+    if change.old.is_empty() {
+        return vec![match released.first() {
+            Some(first) => part(&change, first, BTreeMap::new()),
+            None => change,
+        }];
     }
     let mut rest = change;
     let mut parts = Vec::new();
@@ -162,7 +166,7 @@ pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChan
         parts.push(part(&rest, by, its));
     }
     parts.retain(|part| !part.old.is_empty());
-    if is_creation || !rest.old.is_empty() {
+    if !rest.old.is_empty() {
         parts.insert(0, rest);
     }
     parts

@@ -21,7 +21,8 @@ pub type Key = (Uuid, EntityKind, Uuid);
 /// An outbox as a key: programme, device, incarnation.
 pub type OutboxKey = (Uuid, Uuid, Uuid);
 
-fn is_written(record: &MutationRecord) -> bool {
+/// Whether a mutation has taken effect.
+pub fn is_written(record: &MutationRecord) -> bool {
     matches!(record.outcome, 'A' | 'M' | 'C')
 }
 

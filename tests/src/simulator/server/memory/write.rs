@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::read::{held_mutation, rows_of, viewer_of};
 use super::{Answer, MemoryStore, lock};
 use crate::simulator::bug::Bug;
-use crate::simulator::server::state::{Kept, Key, OutboxKey, Seal, State, Touch, outbox_key};
+use crate::simulator::server::state::{Kept, Key, OutboxKey, Seal, State, Touch, is_written, outbox_key};
 
 /// A transaction: it reads what was there when it began, and writes everything at its commit.
 pub struct MemoryTx {
@@ -203,8 +203,7 @@ impl WriteTx for MemoryTx {
         let own = outbox_key(&held.outbox);
         let later = self.state.mutations.range((own, held.no + 1)..=(own, u64::MAX)).filter(|(_, kept)| {
             let record = &kept.record;
-            let is_same = (record.kind, record.row_id) == (kind.number(), row);
-            is_same && matches!(record.outcome, 'A' | 'M' | 'C')
+            (record.kind, record.row_id) == (kind.number(), row) && is_written(record)
         });
         Ok(later.filter_map(|(_, kept)| Mutation::decode(kept.record.payload.as_ref()?).ok()).collect())
     }
