@@ -44,6 +44,27 @@ async fn officer(server: &TestServer) -> Office {
     Office::sign_in(server.address, &email(OFFICER), PASSWORD).await
 }
 
+/// Lets the coordinator merge the only pair that looks alike into a record.
+async fn merge(server: &TestServer, survivor: &Employment) {
+    let proposal = texts(&server.app.office, "SELECT id::text FROM merge_proposal").await.remove(0);
+    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
+    let input = json!({ "mergeProposalId": proposal, "survivorId": survivor.id });
+    let merged = coordinator.perform("acceptMerge", "mergeProposal { state }", input).await;
+    assert_eq!(merged["mergeProposal"]["state"], "MERGED", "{merged}");
+}
+
+/// An erasure as the store keeps it.
+fn erasure_of(subject_kind: ErasableKind, subject_id: Uuid) -> Erasure {
+    Erasure {
+        id: Erasure::id_of(subject_id),
+        subject_kind,
+        subject_id,
+        reason: ErasureReason::PersonsRequest,
+        erased_by: OFFICER,
+        erased_at: now(),
+    }
+}
+
 async fn erase(office: &Office, kind: &str, subject: impl Into<Uuid>) -> Value {
     let subject: Uuid = subject.into();
     let input = json!({ "kind": kind, "subjectId": subject, "reason": "PERSONS_REQUEST" });
@@ -303,11 +324,7 @@ async fn the_months_of_a_merged_record_are_erased_with_the_one_that_stays() {
     ana.create(&MonthlyJobStatus { id: MonthlyJobStatus::id_of(twin.id, sample::day("2024-02-01")), ..month(&twin) });
     ana.sync().await;
     let db = &server.app.office;
-    let proposal = texts(db, "SELECT id::text FROM merge_proposal").await.remove(0);
-    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
-    let input = json!({ "mergeProposalId": proposal, "survivorId": job.id });
-    let merged = coordinator.perform("acceptMerge", "mergeProposal { state }", input).await;
-    assert_eq!(merged["mergeProposal"]["state"], "MERGED", "{merged}");
+    merge(&server, &job).await;
     assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
     assert_eq!(sightings(db).await, [""; 0]);
     ana.sync().await;
@@ -319,16 +336,8 @@ async fn the_months_of_a_merged_record_are_erased_with_the_one_that_stays() {
 async fn what_was_held_beside_an_erasure_is_erased_when_its_turn_comes() {
     let server = TestServer::new().await;
     let (phone, job) = held_hire(&server).await;
-    let erasure = Erasure {
-        id: Erasure::id_of(job.id.0),
-        subject_kind: ErasableKind::Employment,
-        subject_id: job.id.0,
-        reason: ErasureReason::PersonsRequest,
-        erased_by: OFFICER,
-        erased_at: now(),
-    };
     let db = &server.app.office;
-    programme::import(db, &[erasure]).await;
+    programme::import(db, &[erasure_of(ErasableKind::Employment, job.id.0)]).await;
     let input = json!({ "periodId": programme::period(1, job.start_on, job.start_on).id, "reason": "corecturi" });
     let unlocked = officer(&server).await.perform("unlockPeriod", "reportingPeriod { state }", input).await;
     assert_eq!(unlocked["reportingPeriod"]["state"], "OPEN", "{unlocked}");
@@ -407,21 +416,9 @@ async fn a_month_of_a_merged_record_is_refused_where_that_month_of_the_one_that_
     ana.create(&twin);
     ana.sync().await;
     let db = &server.app.office;
-    let proposal = texts(db, "SELECT id::text FROM merge_proposal").await.remove(0);
-    let coordinator = Office::sign_in(server.address, &email(CARMEN), PASSWORD).await;
-    let input = json!({ "mergeProposalId": proposal, "survivorId": job.id });
-    let merged = coordinator.perform("acceptMerge", "mergeProposal { state }", input).await;
-    assert_eq!(merged["mergeProposal"]["state"], "MERGED", "{merged}");
+    merge(&server, &job).await;
     let of = |job: &Employment| MonthlyJobStatus::id_of(job.id, sample::day("2024-02-01"));
-    let erasure = Erasure {
-        id: Erasure::id_of(of(&job).0),
-        subject_kind: ErasableKind::MonthlyJobStatus,
-        subject_id: of(&job).0,
-        erased_by: OFFICER,
-        erased_at: now(),
-        reason: ErasureReason::PersonsRequest,
-    };
-    programme::import(db, &[erasure]).await;
+    programme::import(db, &[erasure_of(ErasableKind::MonthlyJobStatus, of(&job).0)]).await;
     let late = ana.create(&MonthlyJobStatus { id: of(&twin), ..month(&twin) });
     let visit = ana.create(&sample::visit(ENTERPRISES[0], ANA));
     let answer = ana.sync().await;
