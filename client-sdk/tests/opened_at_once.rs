@@ -1,5 +1,5 @@
-//! The first stores of a process, opened at once: SQLite is started then, and lets a second thread in before the cipher
-//! is ready. Each attempt is a process of its own.
+//! The first stores of a process, opened at once, while the application opens files of its own: SQLite is started then,
+//! and lets a second thread in before the cipher is ready. Each attempt is a process of its own.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,13 +27,16 @@ fn open(folder: &Path, n: usize) -> Store {
 }
 
 fn open_at_once(folder: &Path) {
-    let start = Barrier::new(STORES);
+    let start = &Barrier::new(2 * STORES);
     std::thread::scope(|scope| {
         for n in 0..STORES {
-            let start = &start;
             scope.spawn(move || {
                 start.wait();
                 open(folder, n);
+            });
+            scope.spawn(|| {
+                start.wait();
+                rusqlite::Connection::open_in_memory().expect("the application opens a file of its own")
             });
         }
     });

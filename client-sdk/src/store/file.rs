@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -14,16 +16,35 @@ use crate::key::{Key, KeyPurpose};
 
 /// The oldest SQLite without the fault that damages a file in WAL mode when a checkpoint meets a write.
 const OLDEST_SQLITE: i32 = 3_051_003;
+/// The cipher starts within milliseconds. After all attempts, opening a file tells what is the matter.
+const START_ATTEMPTS: u32 = 1_000;
+const START_PAUSE: Duration = Duration::from_millis(1);
 const KEY_CHECK_BYTES: usize = 16;
 /// The ending of a successor that is whole.
 const WHOLE: &str = "whole";
 /// The ending of a damaged file that was put aside.
 const QUARANTINE: &str = "quarantine";
 
-/// Starts SQLite once, while nobody else opens a file: it takes itself for ready before the cipher is.
+/// Starts SQLite once, before any of our files is opened, and waits for the cipher: SQLite takes itself for started
+/// before the cipher is, also where another part of the application is starting it at this moment.
 fn start_sqlite() {
     static STARTED: Once = Once::new();
-    STARTED.call_once(|| drop(Connection::open_in_memory()));
+    STARTED.call_once(|| {
+        let is_ready = (0..START_ATTEMPTS).any(|_| {
+            takes_a_key() || {
+                thread::sleep(START_PAUSE);
+                false
+            }
+        });
+        if !is_ready {
+            tracing::warn!("the cipher of SQLite does not start");
+        }
+    });
+}
+
+fn takes_a_key() -> bool {
+    let key = "PRAGMA cipher_log_level = NONE; PRAGMA key = 'of a file that nobody writes'";
+    Connection::open_in_memory().and_then(|conn| conn.execute_batch(key)).is_ok()
 }
 
 /// One of the two files.
