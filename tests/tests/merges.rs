@@ -280,6 +280,27 @@ async fn what_one_phone_said_of_both_records_is_kept_beside_each_other() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_change_under_the_old_name_meets_what_the_first_one_met() {
+    let mut scene = Scene::new().await;
+    let numbered = |number: &str, job: Employment| Employment { contract_no: Some(number.to_owned()), ..job };
+    let (first, second) = (numbered("one", scene.job(1, ANA)), numbered("two", scene.job(2, RADU)));
+    scene.ana.create(&first);
+    scene.radu.create(&second);
+    let proposal = scene.proposal().await;
+    let base = seen(&scene.radu, &second);
+    scene.accept(&proposal, &first).await;
+    let said = ["three", "four"].map(|number| scene.radu.change(&second, &numbered(number, second.clone()), base));
+    let answer = scene.radu.sync().await;
+    assert_eq!(said.map(|no| answer.outcome(no)), [Outcome::Conflict; 2]);
+    let shown = scene.radu.cache.get::<Employment>(first.id).unwrap().contract_no;
+    assert_eq!(shown.as_deref(), Some("one"), "what the office kept of both records");
+    let conflicts: Vec<Conflict> = scene.radu.cache.all();
+    let mut kept: Vec<_> = conflicts.into_iter().filter_map(|conflict| conflict.other_value).collect();
+    kept.sort();
+    assert_eq!(kept, ["\"four\"", "\"three\"", "\"two\""]);
+}
+
 fn months(device: &Device) -> Vec<MonthlyJobStatus> {
     let mut months: Vec<MonthlyJobStatus> = device.cache.all();
     months.sort_by_key(|month| month.month_on);

@@ -1,5 +1,7 @@
 //! Held work that is decided again: because what it waited for came, or because a person says so.
 
+use std::collections::BTreeMap;
+
 use sync_protocol::code::HeldState;
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row};
 use sync_protocol::id::{HeldItemId, UserId};
@@ -68,7 +70,8 @@ impl<'b> Decider<'b> {
         }
     }
 
-    /// Notes a change that its author made of a row by a name, as the log will: who comes next has not seen it.
+    /// Notes a change that its author made of a row by a name, as the log will: who comes next has not seen it. Where
+    /// another value was kept, nothing has changed.
     pub(super) fn note_change(&mut self, mutation: &Mutation, before: Option<&Row>, outbox: &Outbox, name: Uuid) {
         let is_put_right = self.loaded.put_right.contains(&(mutation.kind, mutation.row_id));
         let may_meet = match mutation.op {
@@ -79,21 +82,29 @@ impl<'b> Decider<'b> {
         if !may_meet {
             return;
         }
-        let old = mutation.patch.iter().filter_map(|(at, _)| {
-            let value = before.map_or(&Value::Null, |row| &row.values[*at]);
-            mutation.kind.def().fields.get(*at).map(|field| (field.name.to_owned(), value.clone()))
-        });
+        let key = (mutation.kind, mutation.row_id);
+        let Some(now) = self.slot(key).now else { return };
+        let changed =
+            mutation.patch.iter().filter(|(at, _)| before.is_none_or(|row| row.values[*at] != now.values[*at]));
+        let old: BTreeMap<String, Value> = changed
+            .filter_map(|(at, _)| {
+                let value = before.map_or(&Value::Null, |row| &row.values[*at]);
+                mutation.kind.def().fields.get(*at).map(|field| (field.name.to_owned(), value.clone()))
+            })
+            .collect();
+        if old.is_empty() {
+            return;
+        }
         let change = FieldChange {
             row_id: mutation.row_id,
             seq: merge::HERE,
-            old: old.collect(),
+            old,
             outbox: (!outbox.device.is_nil()).then_some(*outbox),
             no: mutation.no,
             actor: Some(mutation.author.0),
             is_verbatim: true,
             names: vec![name],
         };
-        let key = (mutation.kind, mutation.row_id);
         self.loaded.changes.entry(key).or_default().push(change);
         self.noted.push(key);
     }
