@@ -271,6 +271,29 @@ async fn what_one_push_changes_and_voids_comes_back_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_push_changes_and_voids_after_someone_voided_it_comes_back_changed() {
+    let mut both = started().await;
+    let mut third = Device::enrol(both.server.address, CARMEN).await;
+    third.sync().await;
+    third.change(&both.action, &postponed(&both.action), both.seq);
+    let void = |device: &mut Device| {
+        let draft = device.draft(Op::Delete, EntityKind::FollowUpAction, both.action.id.0, Vec::new());
+        device.record(Mutation { base_seq: both.seq, ..draft })
+    };
+    void(&mut both.mentor);
+    both.coordinator.change(&both.action, &done(&both.action), both.seq);
+    let again = void(&mut both.coordinator);
+    both.mentor.sync().await;
+    let answer = both.coordinator.sync().await;
+    assert_eq!([1, again].map(|no| answer.outcome(no)), [Outcome::Conflict, Outcome::Applied]);
+    assert_eq!(both.coordinator.cache.get::<FollowUpAction>(both.action.id), None);
+    assert_eq!(third.sync().await.outcome(1), Outcome::Conflict);
+    both.mentor.sync().await;
+    both.coordinator.sync().await;
+    assert_eq!(both.shown(), FollowUpAction { due_on: day("2024-06-01"), ..done(&both.action) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_that_the_same_push_settles_by_voiding_the_row_is_kept() {
     let mut both = started().await;
     let id = both.action.id.0;

@@ -43,6 +43,40 @@ pub(super) struct Changes {
     pub deleted: Vec<Uuid>,
 }
 
+impl Changes {
+    /// Adds what the batch does to a row. Returns whether it gets a new version.
+    fn add(&mut self, id: Uuid, slot: Slot) -> bool {
+        match (slot.before, slot.now) {
+            (None, Some(row)) => {
+                // A row that was brought back comes as it was, so that the log tells the edit from it.
+                let as_it_was = slot.grave.or(slot.first);
+                self.updated.extend(as_it_was.as_ref().filter(|before| **before != row).map(|_| row.clone()));
+                self.created.push(as_it_was.unwrap_or(row));
+            }
+            (Some(before), Some(row)) if before != row => self.updated.push(row),
+            (Some(before), None) => {
+                // What the batch changed before goes into the log, where an edit that brings the row back finds it.
+                self.updated.extend(slot.last.filter(|last| *last != before));
+                self.deleted.push(id);
+            }
+            // Nothing is written, so that the row keeps its version: the device must not give it a new one.
+            (Some(_), Some(_)) => return false,
+            (None, None) => self.add_voided_again(id, slot.grave, slot.last),
+        }
+        true
+    }
+
+    /// Adds what the batch changed of a row that it brought back and deleted again: the next edit that brings it back
+    /// finds that, too.
+    fn add_voided_again(&mut self, id: Uuid, grave: Option<Row>, last: Option<Row>) {
+        if let Some((as_it_was, last)) = grave.zip(last).filter(|(as_it_was, last)| as_it_was != last) {
+            self.created.push(as_it_was);
+            self.updated.push(last);
+            self.deleted.push(id);
+        }
+    }
+}
+
 /// A mutation that was held and has now another result.
 #[derive(Debug)]
 pub(super) struct HeldOutcome {
@@ -536,24 +570,7 @@ impl Decider<'_> {
         let mut slots: Vec<(Key, Slot)> = self.slots.drain().collect();
         slots.sort_unstable_by_key(|(key, _)| *key);
         for ((kind, id), slot) in slots {
-            let changed = changes.entry(kind).or_default();
-            match (slot.before, slot.now) {
-                (None, Some(row)) => {
-                    // A row that was brought back comes as it was, so that the log tells the edit from it.
-                    let as_it_was = slot.grave.or(slot.first);
-                    changed.updated.extend(as_it_was.as_ref().filter(|before| **before != row).map(|_| row.clone()));
-                    changed.created.push(as_it_was.unwrap_or(row));
-                }
-                (Some(before), Some(row)) if before != row => changed.updated.push(row),
-                (Some(before), None) => {
-                    // What the batch changed before goes into the log, where an edit that brings the row back finds it.
-                    changed.updated.extend(slot.last.filter(|last| *last != before));
-                    changed.deleted.push(id);
-                }
-                // Nothing is written, so that the row keeps its version: the device must not give it a new one.
-                (Some(_), Some(_)) => self.is_verbatim = false,
-                (None, None) => {}
-            }
+            self.is_verbatim &= changes.entry(kind).or_default().add(id, slot);
         }
         let Self { released, purged, is_verbatim, touched_again, .. } = self;
         Decided { changes, results, released, purged, is_verbatim, touched_again }
