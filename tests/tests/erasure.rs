@@ -407,6 +407,26 @@ async fn changes_of_what_is_refused_for_an_erased_person_are_refused_with_it_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_a_later_push_about_a_row_that_was_refused_for_an_erased_person_is_refused_too() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+    let mut ana = Device::enrol(server.address, ANA).await;
+    let month = month(&job);
+    let of_month = ana.create(&month);
+    assert_eq!(ana.sync().await.code(of_month), "REJECT_ERASED");
+    let noted = MonthlyJobStatus { note: Some(format!("{CANARY} a revenit")), ..month.clone() };
+    let changed = ana.change(&month, &noted, 0);
+    let again = ana.create(&month);
+    let answer = ana.sync().await;
+    assert_eq!([changed, again].map(|no| answer.code(no)), ["REJECT_ERASED"; 2]);
+    assert_eq!(sightings(&server.app.office).await, [""; 0]);
+    let known = format!("SELECT reason FROM erasure WHERE subject_id = '{}'", month.id);
+    assert_eq!(texts(&server.app.office, &known).await, ["PERSONS_REQUEST"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_month_of_a_merged_record_is_refused_where_that_month_of_the_one_that_stays_was_erased() {
     let server = TestServer::new().await;
     programme::load(&server.app).await;

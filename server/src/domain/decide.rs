@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::cursor;
-use sync_protocol::entity::{EntityKind, Row};
+use sync_protocol::entity::{EntityKind, Erasure, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
@@ -274,6 +274,8 @@ struct Decider<'b> {
     /// The rows of held work that a person let take effect, and what belongs to them.
     vouched_for: HashSet<Uuid>,
     purged: BTreeSet<Key>,
+    /// The new rows that were refused because they are about someone who was erased, with that erasure.
+    refused: BTreeMap<Key, Erasure>,
     is_verbatim: bool,
 }
 
@@ -292,6 +294,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         released: Vec::new(),
         vouched_for: HashSet::new(),
         purged: BTreeSet::new(),
+        refused: BTreeMap::new(),
         is_verbatim: true,
     };
     let mut results = Vec::with_capacity(batch.mutations.len());
@@ -302,6 +305,7 @@ pub(super) fn decide(batch: &Batch<'_>, mut loaded: Loaded) -> Decided {
         decider.note_changes(&results);
     }
     decider.release_all(released);
+    decider.erase_refused();
     decider.propose_merges();
     decider.finish(results)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_protocol::code::PeriodState;
 use sync_protocol::cursor::{self, Fork};
-use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, LateAdjustment, ReportingPeriod, Row};
+use sync_protocol::entity::{Entity as _, EntityKind, Erasure, HeldItem, LateAdjustment, ReportingPeriod, Row};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::rule::{self, Need, Related};
@@ -67,8 +67,8 @@ pub(super) struct Loaded {
     pub aliases: Aliases,
     /// What the erasures of the batch take along, by their rows.
     pub circles: HashMap<Uuid, Circle>,
-    /// Rows that mutations name and that were erased.
-    pub erased: HashSet<Uuid>,
+    /// Rows that mutations name and that were erased, with what is known of that.
+    pub erased: HashMap<Uuid, Erasure>,
     /// What mutations name and what is not there.
     pub unknown: BTreeSet<Key>,
     /// The rows with which those of the batch may be one and the same.
@@ -111,7 +111,7 @@ impl Loaded {
 pub(super) async fn load(tx: &mut impl WriteTx, batch: &Batch<'_>, trusts_new: bool) -> Result<Loaded, StoreError> {
     let mut loaded = load_named(tx, batch, trusts_new, Aliases::default()).await?;
     erasing::load_erased(tx, batch, &mut loaded).await?;
-    if loaded.unknown.iter().all(|(_, id)| loaded.erased.contains(id)) {
+    if loaded.unknown.iter().all(|(_, id)| loaded.erased.contains_key(id)) {
         return Ok(loaded);
     }
     // What is not there may have been merged into something else.

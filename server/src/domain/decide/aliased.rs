@@ -4,19 +4,15 @@ use std::borrow::Cow;
 
 use sync_protocol::mutation::{Mutation, Op};
 
-use super::{Decider, ERASED, Source, Verdict};
+use super::{Decider, Source, Verdict};
 use crate::domain::merge::{HERE, Writer};
 
 impl Decider<'_> {
     /// Decides a mutation, under the names that count today.
     pub(super) fn decide_mutation(&mut self, mutation: &Mutation, source: &Source<'_>) -> Verdict {
         let redirected = self.redirected(mutation);
-        if self.is_erased(mutation) || self.is_erased(&redirected) {
-            if mutation.op == Op::Put {
-                // What comes after it about the row, which is not created, is about the same person.
-                self.loaded.erased.insert(mutation.row_id);
-            }
-            return Verdict::Rejected { code: ERASED, violation: None };
+        if let Some(erasure) = self.erasure_of(mutation).or_else(|| self.erasure_of(&redirected)).cloned() {
+            return self.refuse_erased(mutation, erasure, source);
         }
         let key = (redirected.kind, redirected.row_id);
         let before = self.loaded.aliases.lead_to(key.1).then(|| self.slot(key).now);

@@ -2,12 +2,13 @@
 //! there was one. No locked period and no state of the record stands against it.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use sync_protocol::code::ErasableKind;
 use sync_protocol::entity::{Entity as _, EntityKind, Erasure, Row};
-use sync_protocol::mutation::Mutation;
+use sync_protocol::mutation::{Mutation, Op};
 
-use super::{Decider, Slot, Source, Verdict};
+use super::{Decider, ERASED, Slot, Source, Verdict};
 use crate::domain::load::{Key, references};
 use crate::domain::traces::Trace;
 
@@ -43,10 +44,28 @@ impl Decider<'_> {
         }
     }
 
-    /// Whether a mutation is about something that was erased, or names it.
-    pub(super) fn is_erased(&self, mutation: &Mutation) -> bool {
-        let erased = &self.loaded.erased;
-        !erased.is_empty()
-            && (erased.contains(&mutation.row_id) || references(mutation).any(|(_, id)| erased.contains(&id)))
+    /// Returns the erasure of what a mutation is about, or names.
+    pub(super) fn erasure_of(&self, mutation: &Mutation) -> Option<&Erasure> {
+        let named = references(mutation).map(|(_, id)| id);
+        iter::once(mutation.row_id).chain(named).find_map(|id| self.loaded.erased.get(&id))
+    }
+
+    /// Refuses what is about an erased person. What comes later about a row that is not created for that reason is about
+    /// the same person.
+    pub(super) fn refuse_erased(&mut self, mutation: &Mutation, erasure: Erasure, source: &Source<'_>) -> Verdict {
+        let is_new = mutation.op == Op::Put && !self.loaded.erased.contains_key(&mutation.row_id);
+        if is_new && !source.is_office() {
+            self.refused.insert((mutation.kind, mutation.row_id), erasure.clone());
+            self.loaded.erased.insert(mutation.row_id, erasure);
+        }
+        Verdict::Rejected { code: ERASED, violation: None }
+    }
+
+    /// Says of the rows that were refused so that they were erased with the person, whatever became of their groups.
+    pub(super) fn erase_refused(&mut self) {
+        for (key, erasure) in std::mem::take(&mut self.refused) {
+            self.keep_erasures(&erasure, &BTreeSet::from([key]));
+            self.purged.insert(key);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Loads what the erasure of a record takes along: everything that says something about the same person.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::code::{ErasableKind, MergeState};
 use sync_protocol::entity::{Entity as _, EntityKind, Erasure, HeldItem, MergeProposal, Row};
@@ -63,9 +63,9 @@ pub(super) async fn load_erased(
         return Ok(());
     }
     let ids: Vec<Uuid> = asked.iter().map(|id| Erasure::id_of(*id).0).collect();
-    let found = tx.existing(batch.outbox.programme, EntityKind::Erasure, &ids).await?;
-    let found: HashSet<Uuid> = found.into_iter().collect();
-    loaded.erased.extend(asked.into_iter().filter(|id| found.contains(&Erasure::id_of(*id).0)));
+    let found = tx.read(batch.outbox.programme, EntityKind::Erasure, &ids).await?;
+    let found = found.iter().filter_map(|row| Erasure::from_row(row).ok());
+    loaded.erased.extend(found.map(|erasure| (erasure.subject_id, erasure)));
     Ok(())
 }
 
