@@ -106,6 +106,8 @@ pub enum Met {
     MergeDecided,
     /// A change named a record that was merged into another one.
     NamedMerged,
+    /// A month came whose job record was merged into another one before.
+    LateMonth,
     /// A record about a person was erased.
     Erased,
     /// A restored server had to erase a person again.
@@ -128,7 +130,7 @@ pub enum Met {
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -176,6 +178,7 @@ impl Met {
         Self::PhoneCloned,
         Self::MergeDecided,
         Self::NamedMerged,
+        Self::LateMonth,
         Self::Erased,
         Self::ErasedAgain,
         Self::AboutErased,

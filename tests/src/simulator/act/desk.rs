@@ -15,6 +15,9 @@ use crate::sample;
 use crate::simulator::deed::{Edit, mark};
 use crate::simulator::dice::Dice;
 
+/// The same person, as two people write the name.
+const HOLDERS: [&str; 2] = ["Ion Țepeș", "tepes, ION"];
+
 /// A person at a phone.
 pub(super) struct Desk<'a, 'b, 'd> {
     batch: &'a mut WriteBatch<'b>,
@@ -30,11 +33,20 @@ pub(super) type Act = fn(&mut Desk<'_, '_, '_>) -> Result<()>;
 
 /// Does what is done about jobs that are registered.
 pub(super) fn employ(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
-    match desk.dice.below(5) {
-        0 => desk.new_job(),
-        1 => desk.change(EntityKind::Position),
-        2 => desk.change(EntityKind::Employment),
-        3 => desk.month(),
+    match desk.dice.below(8) {
+        0 | 1 => {
+            let holder = HOLDERS[desk.dice.below(HOLDERS.len())];
+            desk.new_job(Some(holder))
+        }
+        2 => desk.change(EntityKind::Position),
+        3 | 4 => match desk.pick_alike(EntityKind::Employment)? {
+            Some(job) => desk.retouch(EntityKind::Employment, job.id),
+            None => Ok(()),
+        },
+        5 | 6 => {
+            let job = desk.pick_alike(EntityKind::Employment)?;
+            desk.month(job)
+        }
         _ => desk.new_holder(),
     }
 }
@@ -48,9 +60,12 @@ pub(super) fn act(desk: &mut Desk<'_, '_, '_>) -> Result<()> {
         55..=57 => desk.change_together(),
         58..=63 => desk.change(EntityKind::Finding),
         64..=71 => desk.answer(),
-        72..=79 => desk.new_job(),
+        72..=79 => desk.new_job(None),
         80..=84 => desk.change(EntityKind::Position),
-        85..=89 => desk.month(),
+        85..=89 => {
+            let job = desk.pick(EntityKind::Employment)?;
+            desk.month(job)
+        }
         90..=93 => desk.complete(),
         _ => desk.void(),
     }
@@ -82,6 +97,21 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
     fn pick(&mut self, kind: EntityKind) -> Result<Option<Row>> {
         let rows = self.list(kind)?;
         Ok(self.dice.pick(&rows).cloned())
+    }
+
+    /// Picks a row that may have been registered twice, about which the office decides soon; any row if there is none.
+    fn pick_alike(&mut self, kind: EntityKind) -> Result<Option<Row>> {
+        let def = EntityKind::MergeProposal.def();
+        let mut open = self.list(EntityKind::MergeProposal)?;
+        open.retain(|row| {
+            row.get(def, "state").as_text() == Some(MergeState::Open.code())
+                && row.get(def, "subject_kind").as_text() == Some(kind.def().name)
+        });
+        let side = if self.dice.per_mille(500) { "first_id" } else { "second_id" };
+        match self.dice.pick(&open).and_then(|proposal| proposal.get(def, side).as_uuid()) {
+            Some(row) => self.batch.get(kind, row),
+            None => self.pick(kind),
+        }
     }
 
     fn enterprise(&mut self) -> Result<Option<EnterpriseId>> {
@@ -247,7 +277,8 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
         }
     }
 
-    fn new_job(&mut self) -> Result<()> {
+    /// Registers a job, of someone whom others may register, too, or of someone of whom nobody else knows.
+    fn new_job(&mut self, holder: Option<&str>) -> Result<()> {
         let Some(enterprise) = self.enterprise()? else { return Ok(()) };
         let mut position = sample::position(enterprise);
         (position.id, position.title) = (PositionId(self.new_id()), self.words());
@@ -257,7 +288,7 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
             self.group();
         }
         self.put(&position)?;
-        employment.holder_name = self.words();
+        employment.holder_name = holder.map_or_else(|| self.words(), str::to_owned);
         self.put(&employment)
     }
 
@@ -270,14 +301,21 @@ impl<'a, 'b, 'd> Desk<'a, 'b, 'd> {
         self.put(&employment)
     }
 
-    fn month(&mut self) -> Result<()> {
-        let Some(row) = self.pick(EntityKind::Employment)? else { return Ok(()) };
+    /// Says what a job was like in a month: on every phone the same row.
+    fn month(&mut self, job: Option<Row>) -> Result<()> {
+        let Some(row) = job else { return Ok(()) };
         let Some(enterprise) = row.get(EntityKind::Employment.def(), "enterprise_id").as_uuid() else { return Ok(()) };
+        let (employment_id, month_on) = (EmploymentId(row.id), sample::day("2026-02-01"));
+        let id = MonthlyJobStatus::id_of(employment_id, month_on);
+        if self.batch.get(EntityKind::MonthlyJobStatus, id.0)?.is_some() {
+            return self.retouch(EntityKind::MonthlyJobStatus, id.0);
+        }
+        self.marks = true;
         let month = MonthlyJobStatus {
-            id: MonthlyJobStatusId(self.new_id()),
+            id,
             enterprise_id: EnterpriseId(enterprise),
-            employment_id: EmploymentId(row.id),
-            month_on: sample::day("2026-02-01"),
+            employment_id,
+            month_on,
             is_active: true,
             hours_worked: Some(160),
             absence_kind: None,

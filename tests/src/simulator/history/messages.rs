@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use client_sdk::sync::Failure;
 use client_sdk::sync::machine::Event;
-use sync_protocol::mutation::Mutation;
+use sync_protocol::entity::EntityKind;
+use sync_protocol::mutation::{Mutation, Op};
 use uuid::Uuid;
 
 use super::{History, Waiting};
@@ -102,8 +103,13 @@ impl History<'_> {
             self.tally.count(if is_after { Met::ServerDiedAfter } else { Met::ServerDiedBefore });
         }
         self.tally.count_answer(answer.messages());
-        let names_merged = talk::mutations(body).iter().any(|sent| names(sent).any(|row| self.deeds.is_merged(row)));
-        self.tally.count_if(names_merged, Met::NamedMerged);
+        let sent = talk::mutations(body);
+        let names_merged = |sent: &Mutation| names(sent).any(|row| self.deeds.is_merged(row));
+        let is_late_month = |sent: &Mutation| {
+            (sent.kind, sent.op) == (EntityKind::MonthlyJobStatus, Op::Put) && self.deeds.is_merged(sent.row_id)
+        };
+        self.tally.count_if(sent.iter().any(names_merged), Met::NamedMerged);
+        self.tally.count_if(sent.iter().any(is_late_month), Met::LateMonth);
         check::delivered(self, at, &answer);
         self.say(format_args!(
             "the server answers phone {at}, request {request:?}: {}{}",
