@@ -116,3 +116,92 @@ fn a_request_ends_behind_the_last_group_however_long_it_is() {
     let lengths: Vec<usize> = store.pushes().unwrap().iter().map(|push| push.mutations.len()).collect();
     assert_eq!(lengths, [2_000, 2_000, 990, 1_510]);
 }
+
+#[test]
+fn what_was_answered_in_a_history_that_was_left_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for (n, seq, results) in [(1, 5, vec![]), (2, 0, vec![result(2, Outcome::Rejected)]), (3, 7, vec![])] {
+        put(&store, finding(n, 9, "rând"));
+        let answer = answer(&store, seq, true, results);
+        store.apply_result(&answer).unwrap();
+    }
+    for (after_seq, expected) in [(7, None), (6, Some((2, 2))), (4, Some((1, 3)))] {
+        store.ask_again(after_seq).unwrap();
+        let sent = store.pushes().unwrap().first().map(|push| (push.first_no, push.mutations.len()));
+        assert_eq!(sent, expected, "everything up to {after_seq} is certain");
+    }
+    let answer = answer(&store, 1_000_001, true, vec![result(3, Outcome::Rejected)]);
+    store.apply_result(&answer).unwrap();
+    assert_eq!(shown(&store, 3).unwrap().2, RowState::Rejected, "it was taken the first time");
+    assert_eq!(states(&store, &[1, 2]), [(1_000_001, RowState::Synced); 2]);
+}
+
+#[test]
+fn an_answer_that_is_older_than_what_came_meanwhile_hides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 1, Vec::new());
+    store.ask_again(0).unwrap();
+    let again = answer(&store, 77, true, Vec::new());
+    store.apply_page(&page(vec![(1_000_002, finding(1, 9, "de la birou"))], Some(1_000_002))).unwrap();
+    store.apply_result(&again).unwrap();
+    assert_eq!(shown(&store, 1), Some(("de la birou".to_owned(), 1_000_002, RowState::Synced)));
+}
+
+#[test]
+fn what_is_refused_as_erased_when_it_is_asked_for_again_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 1, Vec::new());
+    store.ask_again(4).unwrap();
+    store.rebase(&Cursor { seq: 4, ..store.sync_view().unwrap().cursor }).unwrap();
+    let erased = MutationResult { code: "REJECT_ERASED".to_owned(), ..result(1, Outcome::Rejected) };
+    store.apply_result(&answer(&store, 1_000_001, false, vec![erased])).unwrap();
+    assert_eq!(shown(&store, 1), None);
+}
+
+#[test]
+fn an_answer_that_does_not_begin_where_answers_are_missing_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    answered(&store, 3, Vec::new());
+    put(&store, finding(4, 9, "rând"));
+    let under_way = answer(&store, 1_000_001, true, Vec::new());
+    let upto_hash = store.inner.lock().outbox.hash_at(3).unwrap().unwrap();
+    store.ask_again(1).unwrap();
+    assert_eq!(store.apply_result(&under_way).unwrap(), Answered::default());
+    let demand = Some(Demand::ResendFrom(4));
+    let demanded = PushResult { upto_no: 3, upto_hash, demand, commits: Vec::new(), results: Vec::new() };
+    assert_eq!(store.apply_result(&demanded).unwrap(), Answered::default());
+    assert_eq!((store.status().unwrap().pending, store.pushes().unwrap()[0].first_no), (4, 1));
+}
+
+#[test]
+fn what_was_given_up_and_is_refused_once_more_does_not_come_before_the_person_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    let refuse = |store: &Store, no, code: &str| {
+        let refused = MutationResult { code: code.to_owned(), ..result(no, Outcome::Rejected) };
+        store.apply_result(&answer(store, 0, true, vec![refused])).unwrap()
+    };
+    patch(&store, 1, "text", "refused");
+    refuse(&store, 1, "REJECT_RULE");
+    patch(&store, 1, "text", "put right");
+    refuse(&store, 2, "REJECT_RULE");
+    for _ in 0..2 {
+        store.rewind(1).unwrap();
+        assert!(store.pending(10).unwrap().iter().all(|change| change.answer.is_none()));
+        let refused = [1, 2].map(|no| MutationResult { code: "REJECT_SCOPE".into(), ..result(no, Outcome::Rejected) });
+        let answered = store.apply_result(&answer(&store, 0, true, refused.to_vec())).unwrap();
+        assert_eq!((answered.pushed, answered.rejected), (2, 1));
+        let rejected: Vec<u64> = store.rejected(10).unwrap().iter().map(|change| change.change_id).collect();
+        assert_eq!((rejected, shown(&store, 1).unwrap().0.as_str()), (vec![2], "put right"));
+    }
+    store.discard(2).unwrap();
+    store.rewind(1).unwrap();
+    assert_eq!(refuse(&store, 2, "RETURNED").rejected, 0);
+    drop(store);
+    assert_eq!(shown(&open(folder.path()), 1), Some(("a".to_owned(), 1, RowState::Synced)));
+}
