@@ -3,9 +3,14 @@
 /// What is assumed before the first one. Too fast rather than too slow: who comes back too early is sent away
 /// once more with a better figure, while a server that waits for its devices has wasted the time.
 const FIRST_GUESS_MS: f64 = 5.0;
-/// How much the newest request counts for the pace of the moment, and for the usual one.
+/// As many requests as the first guess counts for.
+const GUESS_COUNTS: u64 = 128;
+/// How much the newest request counts for the pace of the moment, and for the usual one. That it is faster than usual
+/// is believed sooner than that it is slower: a herd that is being sent away costs the processors so much that who is
+/// served meanwhile takes twice as long, and whoever is told the pace of that moment comes when the server has waited.
 const MOMENT: f64 = 1.0 / 32.0;
-const USUAL: f64 = 1.0 / 512.0;
+const USUAL_FASTER: f64 = 1.0 / 256.0;
+const USUAL_SLOWER: f64 = 1.0 / 2_048.0;
 /// One device that receives much must not make the server look slow to thousands.
 const LONGEST_MS: f64 = 1_000.0;
 
@@ -14,18 +19,22 @@ const LONGEST_MS: f64 = 1_000.0;
 pub(super) struct Pace {
     moment_ms: f64,
     usual_ms: f64,
+    /// Requests, and what the first guess counts for.
+    served: u64,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { moment_ms: FIRST_GUESS_MS, usual_ms: FIRST_GUESS_MS }
+        Self { moment_ms: FIRST_GUESS_MS, usual_ms: FIRST_GUESS_MS, served: GUESS_COUNTS }
     }
 
     /// Learns that a request was worked on for so long.
     pub(super) fn served(&mut self, held_ms: f64) {
         let held_ms = held_ms.clamp(0.0, LONGEST_MS);
         self.moment_ms += (held_ms - self.moment_ms) * MOMENT;
-        self.usual_ms += (held_ms - self.usual_ms) * USUAL;
+        self.served += 1;
+        let weight = if held_ms < self.usual_ms { USUAL_FASTER } else { USUAL_SLOWER }.max(1.0 / self.served as f64);
+        self.usual_ms += (held_ms - self.usual_ms) * weight;
     }
 
     /// Returns how long it takes until the next request is done, with `at_once` under way. The faster of the two:

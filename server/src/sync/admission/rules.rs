@@ -12,12 +12,17 @@ use uuid::Uuid;
 use super::lane::Lane;
 use super::pace::Pace;
 
-/// Who is sent away for longer than this is asked back halfway: by then the pace is known better.
+/// Of what goes beyond this, a device is told half: by then the pace is known better.
 const FAR_MS: f64 = 20_000.0;
 /// Called back a little early, so that the queue does not run dry when the pace was taken for slower than it is.
-const EARLY: f64 = 0.9;
+const EARLY: f64 = 0.85;
+/// Devices come later than they are told, by half a second because the header has whole ones, and by another half
+/// because each spreads itself over one. The queue holds those who come early, so that half of it is taken off.
+const LATER_MS: f64 = 500.0;
 /// Nobody is asked back before this.
 const SOONEST_MS: f64 = 300.0;
+/// Those whose turn is near do not come back all in the same instant.
+const SPREAD_MS: u64 = 150;
 /// Nobody is sent away for longer.
 const LONGEST_MS: f64 = 900_000.0;
 /// Requests of one device in the queue: one that its network lost, the one that follows, and the one that goes out
@@ -144,11 +149,10 @@ impl Rules {
         let gap_ms = self.pace.gap_ms(self.limits.at_once) * self.busy_lanes() as f64;
         let lane = self.lanes.entry(visitor.programme).or_default();
         lane.told.add(visitor.device);
-        let turn_ms = lane.told.ahead_of(visitor.device) as f64 * gap_ms;
-        let told_ms = if turn_ms > FAR_MS { (turn_ms / 2.0).max(FAR_MS) } else { turn_ms * EARLY };
-        let spread_ms = SOONEST_MS / 2.0 + told_ms / 16.0;
-        let dice = (dice % 1_000) as f64 / 1_000.0;
-        let after_ms = (told_ms.max(SOONEST_MS) + dice * spread_ms).min(LONGEST_MS) as u64;
+        let turn_ms = (lane.inside + lane.told.ahead_of(visitor.device)) as f64 * gap_ms;
+        let told_ms = (turn_ms.min(FAR_MS) * EARLY + (turn_ms - FAR_MS).max(0.0) / 2.0) - LATER_MS;
+        let spread_ms = (dice % SPREAD_MS) as f64;
+        let after_ms = (told_ms.max(SOONEST_MS) + spread_ms).min(LONGEST_MS) as u64;
         lane.told.note(visitor.device, now_ms.saturating_add(after_ms as i64));
         after_ms
     }
