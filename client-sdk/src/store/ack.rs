@@ -48,18 +48,16 @@ impl Inner {
             self.outbox.share(upto, result.demand);
         }
         let is_outrun = self.outbox.is_outrun()?;
-        if upto <= self.outbox.acked || self.outbox.is_beyond(result) {
+        if upto <= self.outbox.acked {
             return Ok(Answered { is_foreign: is_outrun, ..Answered::default() });
         }
         if !is_ours {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
         let from = self.outbox.acked;
-        let told = Told::of(result, &self.outbox, upto)?;
-        let erased = told.erased(&self.overlay);
-        let given_up: Vec<RowKey> = told.given_up.iter().filter_map(|at| self.overlay.remove(*at)).collect();
+        let told = Told::of(result, &self.outbox, upto);
         // Before the overlay is read anew, which no longer has what was confirmed.
-        let heads = told.heads(&self.overlay, from, upto);
+        let (heads, erased) = (told.heads(&self.overlay, from, upto), told.erased(&self.overlay));
         self.outbox.lazily(|outbox| {
             outbox.record_answers(&told, upto)?;
             erased.iter().try_for_each(|head| outbox.empty(head))
@@ -71,8 +69,7 @@ impl Inner {
             self.overlay = Overlay::load(&self.outbox)?;
         }
         self.cache.begin()?;
-        erased.iter().try_for_each(|head| self.cache.drop_base(head.key).and_then(|()| self.cache.hide(head.key)))?;
-        given_up.into_iter().try_for_each(|key| self.refresh(key))?;
+        erased.iter().try_for_each(|head| self.cache.drop_base(head.key))?;
         self.confirm(&heads)?;
         self.drop_settled_scopes()?;
         self.cache.acked = self.cache.acked.max(upto);
@@ -87,15 +84,13 @@ struct Told {
     stretches: Vec<Stretch>,
     /// Of which it says something else than of their stretch.
     singles: BTreeMap<u64, (ChangeState, Answer)>,
-    /// What was refused once more after its author had given it up, or had put another change in its place.
-    given_up: Vec<u64>,
     answered: Answered,
 }
 
 impl Told {
-    fn of(result: &PushResult, outbox: &Outbox, upto: u64) -> Result<Self> {
+    fn of(result: &PushResult, outbox: &Outbox, upto: u64) -> Self {
         let stretches = stretches(result, outbox, upto);
-        let (mut singles, mut given_up, mut answered) = (BTreeMap::new(), Vec::new(), Answered::default());
+        let (mut singles, mut answered) = (BTreeMap::new(), Answered::default());
         for one in &result.results {
             let position = outbox.offset + one.no;
             if position <= outbox.acked || position > upto {
@@ -112,10 +107,6 @@ impl Told {
                     answered.held += 1;
                     ChangeState::Held
                 }
-                Outcome::Rejected if outbox.was_given_up(position)? => {
-                    given_up.push(position);
-                    ChangeState::Settled
-                }
                 Outcome::Rejected => {
                     answered.rejected += 1;
                     ChangeState::Rejected
@@ -123,7 +114,7 @@ impl Told {
             };
             singles.insert(position, (state, Answer::from(one)));
         }
-        Ok(Self { stretches, singles, given_up, answered })
+        Self { stretches, singles, answered }
     }
 
     /// Returns the changes that came too late: the server has erased what they are about. They are emptied together
@@ -173,12 +164,6 @@ fn stretches(result: &PushResult, outbox: &Outbox, upto: u64) -> Vec<Stretch> {
 }
 
 impl Outbox {
-    /// Returns whether an answer says nothing of the first change that waits: what it is about was sent before that was
-    /// to be asked for again, or is demanded once more. All of it comes again.
-    fn is_beyond(&self, result: &PushResult) -> bool {
-        result.commits.first().is_none_or(|commit| self.offset + commit.first_no > self.acked + 1)
-    }
-
     fn record_answers(&mut self, told: &Told, upto: u64) -> Result<()> {
         for stretch in &told.stretches {
             // What is still to be settled is found by its own state.
@@ -196,7 +181,7 @@ impl Outbox {
     }
 
     fn set_states(&self, stretch: &Stretch) -> Result<()> {
-        const SQL: &str = "UPDATE change SET state = ?3, seq = ?4, answer = NULL WHERE position BETWEEN ?1 AND ?2";
+        const SQL: &str = "UPDATE change SET state = ?3, seq = ?4 WHERE position BETWEEN ?1 AND ?2";
         let mut statement = self.conn.prepare_cached(SQL).doing("record answers")?;
         let values = (stretch.first as i64, stretch.last as i64, stretch.state.number(), stretch.seq as i64);
         statement.execute(values).doing("record answers")?;
@@ -223,7 +208,7 @@ impl Inner {
                 && !self.is_parting()
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
-                && self.is_known(head, layer, has_bases)?
+                && self.is_known(head.key, layer)?
             {
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
@@ -250,15 +235,13 @@ impl Inner {
         head.position <= self.cache.acked
     }
 
-    /// Returns whether a row is known once its only change is confirmed. What came from the server meanwhile may be newer
-    /// than an answer that was asked for again.
-    fn is_known(&self, head: &Head, layer: &Layer, has_bases: bool) -> Result<bool> {
-        if layer.op != Op::Patch && !has_bases {
+    /// Returns whether a row is known once its only change is confirmed.
+    fn is_known(&self, key: RowKey, layer: &Layer) -> Result<bool> {
+        if layer.op != Op::Patch {
             return Ok(true);
         }
-        let beneath = self.cache.base(head.key)?.map(|base| base.seq);
-        let is_news = beneath.is_none_or(|seq| seq < head.seq as i64);
-        Ok(is_news && is_known_after(beneath, layer.op, layer.base_seq))
+        let beneath = self.cache.base(key)?.map(|base| base.seq);
+        Ok(is_known_after(beneath, layer.op, layer.base_seq))
     }
 
     /// Moves the confirmed changes of a row into the server's version of it.

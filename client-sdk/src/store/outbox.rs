@@ -189,24 +189,15 @@ impl Outbox {
     /// Returns whether a change was refused: then the person gave it up, or put another one in its place.
     pub(super) fn is_given_up(&self, position: u64) -> Result<bool> {
         let answer = self.answer(position)?;
-        Ok(answer.is_some_and(|answer| answer.is_refusal() || answer.code.starts_with("HELD")))
-    }
-
-    /// Returns whether a change that is sent again was refused before, and its author has been through with that.
-    pub(super) fn was_given_up(&self, position: u64) -> Result<bool> {
-        const SQL: &str = "SELECT answer FROM change WHERE position = ?1 AND state = 0";
-        Ok(self.read_answer(SQL, position)?.is_some_and(|answer| answer.is_refusal()))
+        Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
     }
 
     /// Returns what the server answered to a change, where that is more than "applied as sent".
     pub(super) fn answer(&self, position: u64) -> Result<Option<Answer>> {
-        self.read_answer("SELECT answer FROM change WHERE position = ?1 AND state <> 0", position)
-    }
-
-    fn read_answer(&self, sql: &'static str, position: u64) -> Result<Option<Answer>> {
-        let mut statement = self.conn.prepare_cached(sql).doing("read a change")?;
-        let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0)).optional();
-        let answer = answer.doing("read a change")?.flatten();
+        const SQL: &str = "SELECT answer FROM change WHERE position = ?1";
+        let mut statement = self.conn.prepare_cached(SQL).doing("read a change")?;
+        let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0));
+        let answer = answer.doing("read a change")?;
         Ok(answer.and_then(|answer| serde_json::from_str(&answer).ok()))
     }
 
@@ -269,7 +260,7 @@ impl Outbox {
     pub(super) fn changes(&self, state: ChangeState, limit: u32) -> Result<Vec<Change>> {
         const OPEN: &str = "SELECT position, state, answer, payload FROM change
                             WHERE state = ?1 AND state BETWEEN 2 AND 4 ORDER BY position LIMIT ?2";
-        const PENDING: &str = "SELECT position, state, NULL, payload FROM change
+        const PENDING: &str = "SELECT position, state, answer, payload FROM change
                                WHERE position > ?3 AND state = ?1 ORDER BY position LIMIT ?2";
         let read = |row: &SqlRow<'_>| Ok(change(row));
         let list: Vec<Result<Change>> = if state == ChangeState::Pending {

@@ -161,16 +161,15 @@ impl Overlay {
         Ok(())
     }
 
-    /// Takes a change off its row, and returns that.
-    pub(super) fn remove(&mut self, position: u64) -> Option<RowKey> {
-        let key = self.by_position.remove(&position)?;
+    /// Takes a change off its row.
+    pub(super) fn remove(&mut self, position: u64) {
+        let Some(key) = self.by_position.remove(&position) else { return };
         if let Some(layers) = self.rows.get_mut(&key) {
             layers.retain(|layer| layer.position != position);
             if layers.is_empty() {
                 self.rows.remove(&key);
             }
         }
-        Some(key)
     }
 
     /// Returns how a row stands: the state of its change that most needs a look.

@@ -30,21 +30,6 @@ impl Store {
         Ok(())
     }
 
-    /// Makes pending again what was answered in commits after a number, because the server has left the history that
-    /// they are of. Where the changes came to it again since, by a request that was late, it may have said something
-    /// else. What it has takes no effect a second time, and is answered as it stands now.
-    pub fn ask_again(&self, after_seq: u64) -> Result<()> {
-        self.drain(|inner| {
-            let from = inner.outbox.last_certain(after_seq)? + 1;
-            if inner.outbox.seek.is_some() || from > inner.outbox.acked {
-                return Ok(());
-            }
-            inner.send_again(from, |outbox| outbox.pend_from(from))
-        })?;
-        self.notify_recorded();
-        Ok(())
-    }
-
     /// Makes everything pending again that a restored server lacks of earlier incarnations, and what came after it. A
     /// copy of this phone may go on under their numbers, so that it goes under a new one.
     pub fn meet_earlier(&self, known: &[(Uuid, u64)]) -> Result<()> {
@@ -118,11 +103,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Makes what is kept from a position on pending, if it is not. What was refused and given up keeps that answer, by
-    /// which it is told from the rest: refused once more, it does not come before the person again.
+    /// Makes what is kept from a position on pending, if it is not.
     pub(super) fn pend_from(&mut self, from: u64) -> Result<()> {
-        const SQL: &str = "UPDATE change SET answer = CASE WHEN state IN (0, 5) THEN answer END, state = 0, seq = 0
-                           WHERE position >= ?1";
+        const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
         if from > self.acked {
             return Ok(());
         }
@@ -131,17 +114,6 @@ impl Outbox {
         answers::forget_from(&self.conn, first)?;
         self.acked = first - 1;
         answers::set_acked(&self.conn, self.acked)
-    }
-
-    /// Returns the last position whose answer is certain to be of the history up to a number, or that cannot be sent
-    /// again under its number: what was answered in between, without a commit, is as certain as what came after it.
-    fn last_certain(&self, seq: u64) -> Result<u64> {
-        const SQL: &str = "SELECT coalesce(max(position), 0) FROM (
-                               SELECT max(last) AS position FROM answered WHERE seq BETWEEN 1 AND ?1
-                               UNION ALL SELECT max(position) FROM change WHERE seq BETWEEN 1 AND ?1)";
-        let last = self.conn.query_row(SQL, [seq as i64], |row| row.get::<_, i64>(0));
-        let last = last.doing("read the outbox")? as u64;
-        Ok(last.max(self.last_emptied()?).max(self.floor()?))
     }
 
     /// Returns the position of the first change of an earlier incarnation that is not among what the server knows.

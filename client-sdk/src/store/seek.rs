@@ -141,7 +141,7 @@ impl Outbox {
     }
 
     /// Returns the position before the first change that can be sent again under its number.
-    pub(super) fn floor(&self) -> Result<u64> {
+    fn floor(&self) -> Result<u64> {
         let kept = self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset));
         Ok(kept.min(self.acked))
     }
