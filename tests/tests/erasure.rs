@@ -390,16 +390,32 @@ async fn what_one_push_registers_again_and_deletes_is_refused_although_no_row_co
     assert_eq!(sightings(&server.app.office).await, [""; 0]);
 }
 
+/// What Ana says of a month of a job record that has been erased.
+struct Refused {
+    server: TestServer,
+    ana: Device,
+    month: MonthlyJobStatus,
+    /// The month with a note about the person.
+    noted: MonthlyJobStatus,
+}
+
+impl Refused {
+    async fn new() -> Self {
+        let server = TestServer::new().await;
+        programme::load(&server.app).await;
+        let job = employed(&server).await;
+        assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+        let ana = Device::enrol(server.address, ANA).await;
+        let month = month(&job);
+        let noted = MonthlyJobStatus { note: Some(format!("{CANARY} a revenit")), ..month.clone() };
+        Self { server, ana, month, noted }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_what_is_refused_for_an_erased_person_are_refused_with_it_and_do_not_wait() {
-    let server = TestServer::new().await;
-    programme::load(&server.app).await;
-    let job = employed(&server).await;
-    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
-    let mut ana = Device::enrol(server.address, ANA).await;
-    let month = month(&job);
+    let Refused { server, mut ana, month, noted } = Refused::new().await;
     let of_month = ana.create(&month);
-    let noted = MonthlyJobStatus { note: Some(format!("{CANARY} a revenit")), ..month.clone() };
     let changed = ana.change(&month, &noted, 0);
     let answer = ana.sync().await;
     assert_eq!([of_month, changed].map(|no| answer.code(no)), ["REJECT_ERASED"; 2]);
@@ -408,15 +424,9 @@ async fn changes_of_what_is_refused_for_an_erased_person_are_refused_with_it_and
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_in_a_later_push_about_a_row_that_was_refused_for_an_erased_person_is_refused_too() {
-    let server = TestServer::new().await;
-    programme::load(&server.app).await;
-    let job = employed(&server).await;
-    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
-    let mut ana = Device::enrol(server.address, ANA).await;
-    let month = month(&job);
+    let Refused { server, mut ana, month, noted } = Refused::new().await;
     let of_month = ana.create(&month);
     assert_eq!(ana.sync().await.code(of_month), "REJECT_ERASED");
-    let noted = MonthlyJobStatus { note: Some(format!("{CANARY} a revenit")), ..month.clone() };
     let changed = ana.change(&month, &noted, 0);
     let again = ana.create(&month);
     let answer = ana.sync().await;
