@@ -23,6 +23,9 @@ pub use cache::Cache;
 
 use crate::programme::{PASSWORD, email};
 
+/// How long access tokens hold where devices sync for long: a [`Device`] does not renew its own.
+pub const ACCESS_TOKEN_TTL_S: u64 = 100 * 86_400;
+
 /// A device with an outbox and a cache.
 #[derive(Clone, Debug)]
 pub struct Device {

@@ -42,7 +42,7 @@ mod proxy;
 mod server_process;
 mod test_server;
 
-pub use device::{Answer, Cache, Device, now, request_body};
+pub use device::{ACCESS_TOKEN_TTL_S, Answer, Cache, Device, now, request_body};
 pub use office::Office;
 pub use phone::Phone;
 pub use postgres::TestDb;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::TestDb;
+use crate::{ACCESS_TOKEN_TTL_S, TestDb};
 
 /// A command that should end and instead serves must fail its test, not hang it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -59,6 +59,7 @@ impl ServerProcess {
         command.env("DATABASE_URL", &db.url).env("TEREN__ENVIRONMENT", "production");
         command.env("TEREN__HTTP__BEHIND_TLS_PROXY", "true").env("TEREN__LOG__FILTER", "error");
         command.env("TEREN__HTTP__LISTEN", address.to_string());
+        command.env("TEREN__AUTH__ACCESS_TOKEN_TTL_S", ACCESS_TOKEN_TTL_S.to_string());
         Self::start(&mut command)
     }
 

@@ -9,7 +9,7 @@ use server::world::FixedWorld;
 use sync_protocol::wire::{Hello, OutboxSummary};
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES, PASSWORD, RADU, email};
 use tests::state::{number, psql};
-use tests::{Device, Office, TestServer, now, sample};
+use tests::{ACCESS_TOKEN_TTL_S, Device, Office, TestServer, now, sample};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -17,7 +17,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// The server on a clock that the test moves, with tokens that outlast it.
 async fn started() -> (TestServer, Arc<FixedWorld>) {
     let mut config = Config::default();
-    config.auth.access_token_ttl_s = 100 * 86_400;
+    config.auth.access_token_ttl_s = ACCESS_TOKEN_TTL_S;
     let world = Arc::new(FixedWorld::at(now()));
     let server = TestServer::with(config, world.clone()).await;
     programme::load(&server.app).await;

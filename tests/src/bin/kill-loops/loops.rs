@@ -18,7 +18,7 @@ use server::world::SystemWorld;
 use sync_protocol::wire::Message;
 
 use tests::programme::{self, ANA, ENTERPRISES};
-use tests::{Answer, Device, ServerProcess, TestDb, data_folder, sample, state};
+use tests::{ACCESS_TOKEN_TTL_S, Answer, Device, ServerProcess, TestDb, data_folder, sample, state};
 
 /// Servers that are killed at the same time: most of a loop is waiting.
 const LOOPS: u64 = 4;
@@ -236,7 +236,9 @@ pub(crate) async fn kill_backends(postgres: &KillablePostgres, kills: u64, seed:
     database::ensure(&maintenance, "killed", None).await.expect("a database can be made");
     let url = postgres.postgres.url("killed");
     migrate::migrate(&url).await.expect("the migrations run");
-    let app = App::new(Config::default(), Arc::new(SystemWorld), &url).expect("the settings are valid");
+    let mut config = Config::default();
+    config.auth.access_token_ttl_s = ACCESS_TOKEN_TTL_S;
+    let app = App::new(config, Arc::new(SystemWorld), &url).expect("the settings are valid");
     programme::load(&app).await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("the listener has an address");
