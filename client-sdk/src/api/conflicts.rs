@@ -60,7 +60,7 @@ impl Client {
     /// Settles a conflict: the field keeps the shown value, or takes the other one.
     ///
     /// Is a change of the row like any other. The office closes the conflict when it arrives, so that it leaves the
-    /// list with the next sync.
+    /// list with the next sync. It stays where more of a download was still to come, and with it newer values.
     pub fn conflicts_resolve(&self, conflict: ConflictId, take_other: bool) -> ApiResult<()> {
         let conflict = self.require::<Conflict>(conflict)?.data;
         if conflict.field == VOIDED {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use sync_protocol::cursor::{Cursor, Position};
-use sync_protocol::entity::{EntityKind, OFFICE_SCOPE};
+use sync_protocol::entity::{EntityKind, OFFICE_SCOPE, Row};
 use sync_protocol::field::ScopeRule;
 use sync_protocol::mutation::ChainHash;
 use sync_protocol::wire::Scopes;
@@ -88,6 +88,15 @@ impl Inner {
             Ok((value::uuid_of(row.get_ref(0)?)?, position))
         });
         behind.and_then(Iterator::collect).doing("read the scopes")
+    }
+
+    /// Whether a row of this scope stands here as the server has it: everything of the scope has come up to the cursor.
+    pub(super) fn is_level(&self, kind: EntityKind, row: &Row) -> Result<bool> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM _scope WHERE id = ?1 AND behind_seq IS NULL)";
+        let programme = self.outbox.account.map_or(Uuid::nil(), |account| account.programme);
+        let scope = row.scope_id(kind.def(), programme);
+        let is_here = self.cache.prepare(SQL)?.query_row([scope.as_bytes()], |row| row.get(0));
+        Ok(is_here.doing("read the scopes")? && !self.is_repairing()?)
     }
 
     /// Sets which scopes are behind; all others have everything up to the cursor.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod clocks;
+mod conflicts;
 mod damage;
 mod erasures;
 mod files;
@@ -12,7 +13,7 @@ mod push;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sync_protocol::cursor::Cursor;
+use sync_protocol::cursor::{Cursor, Position};
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::ChainHash;

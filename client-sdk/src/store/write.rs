@@ -199,7 +199,7 @@ impl WriteBatch<'_> {
             self.supersede(key, &after)?;
         } else {
             self.keep_base(kind, seq, &before)?;
-            self.record(key, Op::Patch, changed, self.seen(key, seq)?)?;
+            self.record(key, Op::Patch, changed, self.seen(kind, seq, &before)?)?;
         }
         self.inner.cache.show_own(kind, seq, &after)?;
         Ok(after)
@@ -215,7 +215,7 @@ impl WriteBatch<'_> {
         let is_known = seq != LOCAL_ONLY || !self.inner.overlay.layers(key).is_empty();
         if is_known {
             self.keep_base(kind, seq, &before)?;
-            self.record(key, Op::Delete, Patch::new(), self.seen(key, seq)?)?;
+            self.record(key, Op::Delete, Patch::new(), self.seen(kind, seq, &before)?)?;
         }
         self.inner.cache.hide(key)
     }
@@ -225,14 +225,20 @@ impl WriteBatch<'_> {
     }
 
     /// Returns the version that a person sees of a row: that of the row, or that of the newest open conflict about
-    /// it. Who changes the row before both settles the conflict, also where the row itself was left as it was.
-    fn seen(&self, (kind, id): RowKey, seq: i64) -> Result<u64> {
+    /// it. Who changes the row before both settles the conflict, also where the row itself was left as it was. While
+    /// newer rows of the scope are still to come, the row may be one of them: then a conflict says nothing of it.
+    fn seen(&self, kind: EntityKind, seq: i64, row: &Row) -> Result<u64> {
+        let known = seq.max(0) as u64;
         if seq == LOCAL_ONLY || kind.def().origin == Origin::Server {
-            return Ok(seq.max(0) as u64);
+            return Ok(known);
         }
-        let about = Query::new().eq("subject_id", id).eq("state", ConflictState::Open).limit(u32::MAX);
+        let about = Query::new().eq("subject_id", row.id).eq("state", ConflictState::Open).limit(u32::MAX);
         let conflicts = query::run(&self.inner.cache, EntityKind::Conflict, &about)?;
-        Ok(conflicts.into_iter().map(|(seq, _)| seq).fold(seq, i64::max).max(0) as u64)
+        let newest = conflicts.into_iter().map(|(seq, _)| seq.max(0) as u64).max();
+        match newest.filter(|newest| *newest > known) {
+            Some(newest) if self.inner.is_level(kind, row)? => Ok(newest),
+            _ => Ok(known),
+        }
     }
 
     fn checked(&self, kind: EntityKind, before: Option<&Row>, mut after: Row) -> Result<Row> {
