@@ -8,6 +8,7 @@
 
 mod account;
 mod ack;
+mod again;
 mod answers;
 mod apply;
 mod archive;

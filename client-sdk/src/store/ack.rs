@@ -19,7 +19,7 @@ use crate::error::{Doing as _, Result};
 /// What an answer settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
-    /// Changes that the server now has for good.
+    /// Changes that the server now has for good, or of which it says something else than in a history that it has left.
     pub pushed: u64,
     /// Of these: kept by the server until something else happens.
     pub held: u64,
@@ -48,52 +48,72 @@ impl Inner {
             self.outbox.share(upto, result.demand);
         }
         let is_outrun = self.outbox.is_outrun()?;
+        let again = if is_ours { self.take_again(result)? } else { Answered::default() };
         if upto <= self.outbox.acked {
-            return Ok(Answered { is_foreign: is_outrun, ..Answered::default() });
+            return Ok(Answered { is_foreign: is_outrun, ..again });
         }
         if !is_ours {
             return Ok(Answered { is_foreign: true, ..Answered::default() });
         }
         let from = self.outbox.acked;
-        let told = Told::of(result, &self.outbox, upto);
+        let told = Told::of(result, &self.outbox, (from, upto))?;
         // Before the overlay is read anew, which no longer has what was confirmed.
-        let (heads, erased) = (told.heads(&self.overlay, from, upto), told.erased(&self.overlay));
+        let heads = told.heads(self.overlay.between(from, upto));
+        let erased: Vec<Head> = heads.iter().filter(|head| told.is_erased(head.position)).copied().collect();
         self.outbox.lazily(|outbox| {
             outbox.record_answers(&told, upto)?;
             erased.iter().try_for_each(|head| outbox.empty(head))
         })?;
         self.outbox.acked = upto;
         self.outbox.note_reached();
-        self.outbox.stretches.extend(told.stretches);
+        self.outbox.stretches.extend(told.stretches.iter().copied());
         if !erased.is_empty() {
             self.overlay = Overlay::load(&self.outbox)?;
         }
         self.cache.begin()?;
         erased.iter().try_for_each(|head| self.cache.drop_base(head.key))?;
+        let (given_up, heads): (Vec<Head>, Vec<Head>) =
+            heads.into_iter().partition(|head| told.given_up.contains(&head.position));
+        given_up.iter().try_for_each(|head| self.take_off(head))?;
         self.confirm(&heads)?;
         self.drop_settled_scopes()?;
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
-        Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered })
+        Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered }.with(again))
+    }
+
+    fn take_off(&mut self, head: &Head) -> Result<()> {
+        self.overlay.remove(head.position);
+        self.refresh(head.key)
+    }
+}
+
+impl Answered {
+    fn with(self, other: Self) -> Self {
+        let (held, rejected) = (self.held + other.held, self.rejected + other.rejected);
+        Self { pushed: self.pushed + other.pushed, held, rejected, ..self }
     }
 }
 
 /// What an answer says of the changes that it is about.
-struct Told {
+pub(super) struct Told {
     /// Without gaps, oldest first.
     stretches: Vec<Stretch>,
     /// Of which it says something else than of their stretch.
     singles: BTreeMap<u64, (ChangeState, Answer)>,
+    /// What was refused once more after its author had given it up, or had put another change in its place.
+    given_up: Vec<u64>,
     answered: Answered,
 }
 
 impl Told {
-    fn of(result: &PushResult, outbox: &Outbox, upto: u64) -> Self {
-        let stretches = stretches(result, outbox, upto);
-        let (mut singles, mut answered) = (BTreeMap::new(), Answered::default());
+    /// Reads what an answer says of the changes in `(after, upto]`.
+    pub(super) fn of(result: &PushResult, outbox: &Outbox, (after, upto): (u64, u64)) -> Result<Self> {
+        let stretches = stretches(result, outbox, (after, upto));
+        let (mut singles, mut given_up, mut answered) = (BTreeMap::new(), Vec::new(), Answered::default());
         for one in &result.results {
             let position = outbox.offset + one.no;
-            if position <= outbox.acked || position > upto {
+            if position <= after || position > upto {
                 continue;
             }
             let state = match one.outcome {
@@ -107,6 +127,10 @@ impl Told {
                     answered.held += 1;
                     ChangeState::Held
                 }
+                Outcome::Rejected if outbox.was_given_up(position)? => {
+                    given_up.push(position);
+                    ChangeState::Settled
+                }
                 Outcome::Rejected => {
                     answered.rejected += 1;
                     ChangeState::Rejected
@@ -114,22 +138,22 @@ impl Told {
             };
             singles.insert(position, (state, Answer::from(one)));
         }
-        Self { stretches, singles, answered }
+        Ok(Self { stretches, singles, given_up, answered })
     }
 
-    /// Returns the changes that came too late: the server has erased what they are about. They are emptied together
-    /// with the answer, which does not come a second time.
-    fn erased(&self, overlay: &Overlay) -> Vec<Head> {
-        let erased = self.singles.iter().filter(|(_, (_, answer))| erase::is_erased(answer));
-        let head = |(position, (state, _)): (&u64, &(ChangeState, Answer))| {
-            let key = overlay.key_of(*position)?;
-            Some(Head { position: *position, key, state: *state, seq: 0 })
-        };
-        erased.filter_map(head).collect()
+    /// Returns whether a change came too late: the server has erased what it is about. It is emptied together with the
+    /// answer, which does not come a second time.
+    pub(super) fn is_erased(&self, position: u64) -> bool {
+        self.answer(position).is_some_and(erase::is_erased)
     }
 
-    /// Returns the changes as they stand now. Everything that waited for the answer is laid over its row.
-    fn heads(&self, overlay: &Overlay, after: u64, upto: u64) -> Vec<Head> {
+    /// Returns what is said of a change, where that is more than "applied as sent".
+    pub(super) fn answer(&self, position: u64) -> Option<&Answer> {
+        self.singles.get(&position).map(|(_, answer)| answer)
+    }
+
+    /// Returns changes as they stand now, oldest first. Everything that waited for the answer is laid over its row.
+    pub(super) fn heads(&self, changes: impl Iterator<Item = (u64, RowKey)>) -> Vec<Head> {
         let mut stretches = self.stretches.iter().peekable();
         let head = |(position, key)| {
             while stretches.next_if(|stretch| stretch.last < position).is_some() {}
@@ -137,15 +161,15 @@ impl Told {
             let state = self.singles.get(&position).map_or(state, |(state, _)| *state);
             Head { position, key, state, seq }
         };
-        overlay.between(after, upto).map(head).collect()
+        changes.map(head).collect()
     }
 }
 
 /// Cuts what an answer is about into stretches. What the server does not mention it has, in a commit that is still
 /// to come with the rows.
-fn stretches(result: &PushResult, outbox: &Outbox, upto: u64) -> Vec<Stretch> {
+fn stretches(result: &PushResult, outbox: &Outbox, (after, upto): (u64, u64)) -> Vec<Stretch> {
     let unmentioned = |first, last| Stretch { first, last, state: ChangeState::Accepted, seq: 0 };
-    let (mut stretches, mut next) = (Vec::with_capacity(result.commits.len()), outbox.acked + 1);
+    let (mut stretches, mut next) = (Vec::with_capacity(result.commits.len()), after + 1);
     for commit in &result.commits {
         let (first, last) = ((outbox.offset + commit.first_no).max(next), (outbox.offset + commit.last_no).min(upto));
         if first > last {
@@ -180,8 +204,8 @@ impl Outbox {
         answers::set_acked(&self.conn, upto)
     }
 
-    fn set_states(&self, stretch: &Stretch) -> Result<()> {
-        const SQL: &str = "UPDATE change SET state = ?3, seq = ?4 WHERE position BETWEEN ?1 AND ?2";
+    pub(super) fn set_states(&self, stretch: &Stretch) -> Result<()> {
+        const SQL: &str = "UPDATE change SET state = ?3, seq = ?4, answer = NULL WHERE position BETWEEN ?1 AND ?2";
         let mut statement = self.conn.prepare_cached(SQL).doing("record answers")?;
         let values = (stretch.first as i64, stretch.last as i64, stretch.state.number(), stretch.seq as i64);
         statement.execute(values).doing("record answers")?;

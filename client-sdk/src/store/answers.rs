@@ -47,6 +47,11 @@ impl Stretches {
         self.0.get(at).filter(|stretch| stretch.contains(position))
     }
 
+    /// Returns what was said of positions after one.
+    pub(super) fn after(&self, position: u64) -> &[Stretch] {
+        &self.0[self.0.partition_point(|stretch| stretch.last <= position)..]
+    }
+
     /// Forgets what was said of positions after one, as [`forget_from`] has in the file.
     pub(super) fn forget_after(&mut self, position: u64) {
         self.0.truncate(self.0.partition_point(|stretch| stretch.first <= position));

@@ -73,11 +73,11 @@ impl Outbox {
     }
 
     /// Deletes settled changes up to a position. The newest one that the server has stays: the chain of those that
-    /// wait starts at it. So does everything after one that is not settled.
+    /// wait starts at it. So does everything after one that is not settled, or whose answer is asked for again.
     fn delete_settled(&self, upto: u64) -> Result<()> {
         const FIRST_KEPT: &str = "SELECT coalesce(min(position), 0) FROM change
                                   WHERE state BETWEEN 2 AND 4 OR position >= ?1";
-        let limit = (upto + 1).min(self.acked) as i64;
+        let limit = (upto + 1).min(self.acked).min(self.asked.map_or(u64::MAX, |asked| asked + 1)) as i64;
         let first = self.conn.query_row(FIRST_KEPT, [limit], |row| row.get::<_, i64>(0));
         let first = first.doing("delete old changes")?;
         self.conn.execute("DELETE FROM change WHERE position < ?1", [first]).doing("delete old changes")?;

@@ -80,6 +80,13 @@ pub struct Answer {
     pub args: Vec<(String, String)>,
 }
 
+impl Answer {
+    /// Returns whether the server refused the change, at once or after it had kept it.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.code.starts_with("REJECT") || self.code == "RETURNED"
+    }
+}
+
 impl From<&MutationResult> for Answer {
     fn from(result: &MutationResult) -> Self {
         Self {

@@ -11,6 +11,7 @@ use sync_protocol::mutation::{ChainHash, Mutation};
 use uuid::Uuid;
 
 use super::account::{Account, stored_account};
+use super::again;
 use super::answers::{self, Stretches};
 use super::change::{Answer, Change, ChangeState};
 use super::file::DbFile;
@@ -79,6 +80,8 @@ pub(super) struct Outbox {
     pub(super) stretches: Stretches,
     /// Set while it is looked for where the server's changes and these part.
     pub(super) seek: Option<Seek>,
+    /// Set while answers of a history that the server has left are asked for again: up to here that is done.
+    pub(super) asked: Option<u64>,
     /// Where it is noted how far this has come; `None` while the file is not in its place.
     pub(super) mark: Option<Mark>,
 }
@@ -108,8 +111,9 @@ impl Outbox {
         let acked = acked(&conn)?;
         let stretches = Stretches::load(&conn)?;
         let account = stored_account(&conn)?;
+        let asked = again::noted_asked(&conn)?;
         let (last, seek, mark) = (last.max(offset), None, None);
-        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, seek, mark })
+        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, seek, asked, mark })
     }
 
     /// Closes the file without moving anything into it.
@@ -189,15 +193,24 @@ impl Outbox {
     /// Returns whether a change was refused: then the person gave it up, or put another one in its place.
     pub(super) fn is_given_up(&self, position: u64) -> Result<bool> {
         let answer = self.answer(position)?;
-        Ok(answer.is_some_and(|answer| answer.code.starts_with("REJECT") || answer.code.starts_with("HELD")))
+        Ok(answer.is_some_and(|answer| answer.is_refusal() || answer.code.starts_with("HELD")))
+    }
+
+    /// Returns whether a change that is sent again was refused before, and its author has been through with that.
+    pub(super) fn was_given_up(&self, position: u64) -> Result<bool> {
+        const SQL: &str = "SELECT answer FROM change WHERE position = ?1 AND state IN (0, 5)";
+        Ok(self.read_answer(SQL, position)?.is_some_and(|answer| answer.is_refusal()))
     }
 
     /// Returns what the server answered to a change, where that is more than "applied as sent".
     pub(super) fn answer(&self, position: u64) -> Result<Option<Answer>> {
-        const SQL: &str = "SELECT answer FROM change WHERE position = ?1";
-        let mut statement = self.conn.prepare_cached(SQL).doing("read a change")?;
-        let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0));
-        let answer = answer.doing("read a change")?;
+        self.read_answer("SELECT answer FROM change WHERE position = ?1 AND state <> 0", position)
+    }
+
+    fn read_answer(&self, sql: &'static str, position: u64) -> Result<Option<Answer>> {
+        let mut statement = self.conn.prepare_cached(sql).doing("read a change")?;
+        let answer = statement.query_row([position as i64], |row| row.get::<_, Option<String>>(0)).optional();
+        let answer = answer.doing("read a change")?.flatten();
         Ok(answer.and_then(|answer| serde_json::from_str(&answer).ok()))
     }
 
@@ -260,7 +273,7 @@ impl Outbox {
     pub(super) fn changes(&self, state: ChangeState, limit: u32) -> Result<Vec<Change>> {
         const OPEN: &str = "SELECT position, state, answer, payload FROM change
                             WHERE state = ?1 AND state BETWEEN 2 AND 4 ORDER BY position LIMIT ?2";
-        const PENDING: &str = "SELECT position, state, answer, payload FROM change
+        const PENDING: &str = "SELECT position, state, NULL, payload FROM change
                                WHERE position > ?3 AND state = ?1 ORDER BY position LIMIT ?2";
         let read = |row: &SqlRow<'_>| Ok(change(row));
         let list: Vec<Result<Change>> = if state == ChangeState::Pending {
@@ -316,14 +329,14 @@ impl Outbox {
     /// Runs `work` in one transaction, which is durable when this returns.
     pub(super) fn durably<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
-        let before = (self.incarnation, self.offset, self.last, self.last_hash, self.acked);
+        let before = (self.incarnation, self.offset, self.last, self.last_hash, self.acked, self.asked);
         let outcome = work(self).and_then(|value| self.commit().map(|()| value));
         if outcome.is_ok() {
             // Not before: where the file keeps them, what was said of them counts.
             self.stretches.forget_after(self.acked);
         } else {
             self.roll_back();
-            (self.incarnation, self.offset, self.last, self.last_hash, self.acked) = before;
+            (self.incarnation, self.offset, self.last, self.last_hash, self.acked, self.asked) = before;
         }
         outcome
     }

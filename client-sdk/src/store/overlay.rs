@@ -80,11 +80,6 @@ impl Overlay {
         self.rows.is_empty()
     }
 
-    /// Returns the row of an unsettled change.
-    pub(super) fn key_of(&self, position: u64) -> Option<RowKey> {
-        self.by_position.get(&position).copied()
-    }
-
     pub(super) fn contains(&self, key: RowKey) -> bool {
         !self.rows.is_empty() && self.rows.contains_key(&key)
     }

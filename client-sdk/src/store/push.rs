@@ -38,7 +38,7 @@ impl Store {
         let mut inner = self.lock();
         inner.outbox.asks();
         let share = Share { mutations: REQUEST_MUTATIONS, bytes: REQUEST_BYTES };
-        pushes_after(&inner.outbox, inner.outbox.push_after(), &share)
+        pushes_after(&inner.outbox, inner.outbox.push_after()?, &share)
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
@@ -47,7 +47,7 @@ impl Store {
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
         let mut inner = self.lock();
         inner.outbox.asks();
-        let (outbox, after) = (&inner.outbox, inner.outbox.push_after());
+        let (outbox, after) = (&inner.outbox, inner.outbox.push_after()?);
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, after) => Ok(ready),
             _ => PushBytes::after(outbox, after, &Share { mutations: FIRST_MUTATIONS, bytes: budget_bytes }),
@@ -84,7 +84,7 @@ impl Store {
     pub fn stands_at(&self, place: &Place) -> Result<bool> {
         self.read(|inner| {
             let (outbox, cursor) = (&inner.outbox, inner.cursor()?);
-            let now = Place { incarnation: outbox.incarnation, after: outbox.push_after(), cursor };
+            let now = Place { incarnation: outbox.incarnation, after: outbox.push_after()?, cursor };
             Ok(outbox.seek.is_none() && now == *place)
         })
     }
@@ -184,7 +184,8 @@ fn pushes_after(outbox: &Outbox, after: u64, share: &Share) -> Result<Vec<Push>>
 fn outgoing(outbox: &Outbox, after: u64, limit: usize) -> Result<Vec<Outgoing>> {
     const SQL: &str =
         "SELECT group_no, hash, payload FROM change WHERE position > ?1 AND position <= ?2 ORDER BY position";
-    let upto = if outbox.seek.is_some() { outbox.provable_upto(after)? } else { outbox.last };
+    let is_answered = outbox.seek.is_some() || after < outbox.acked;
+    let upto = if is_answered { outbox.provable_upto(after)? } else { outbox.last };
     let mut statement = outbox.conn.prepare_cached(SQL).doing("read the outbox")?;
     let mut rows = statement.query([after as i64, upto as i64]).doing("read the outbox")?;
     let mut changes: Vec<Outgoing> = Vec::new();

@@ -103,9 +103,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Makes what is kept from a position on pending, if it is not.
+    /// Makes what is kept from a position on pending, if it is not. What was refused and given up keeps that answer, by
+    /// which it is told from the rest: refused once more, it does not come before the person again.
     pub(super) fn pend_from(&mut self, from: u64) -> Result<()> {
-        const SQL: &str = "UPDATE change SET state = 0, seq = 0, answer = NULL WHERE position >= ?1";
+        const SQL: &str = "UPDATE change SET answer = CASE WHEN state IN (0, 5) THEN answer END, state = 0, seq = 0
+                           WHERE position >= ?1";
         if from > self.acked {
             return Ok(());
         }
@@ -113,6 +115,9 @@ impl Outbox {
         self.conn.execute(SQL, [first as i64]).doing("send changes again")?;
         answers::forget_from(&self.conn, first)?;
         self.acked = first - 1;
+        if self.asked.is_some_and(|asked| asked >= self.acked) {
+            self.set_asked(None)?;
+        }
         answers::set_acked(&self.conn, self.acked)
     }
 
@@ -155,6 +160,7 @@ impl Outbox {
         meta::set(&self.conn, "incarnation", self.incarnation.as_bytes())?;
         meta::set(&self.conn, "offset", offset as i64)?;
         self.forget_emptied()?;
+        self.set_asked(None)?;
         (self.offset, self.last_hash) = (offset, hash);
         Ok(())
     }

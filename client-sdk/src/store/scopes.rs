@@ -43,12 +43,13 @@ impl Store {
         })
     }
 
-    /// Notes which history of the server is fetched from its beginning: positions in it mean nothing in another one.
+    /// Notes which history of the server is fetched: positions in it mean nothing in another one. The place stays, as
+    /// one that both histories have.
     pub fn begin_history(&self, epoch: Uuid) -> Result<()> {
         self.drain(|inner| {
             inner.cache.commit()?;
             inner.cache.begin()?;
-            inner.set_cursor(&Cursor { epoch, ..Cursor::default() })?;
+            inner.set_cursor(&Cursor { epoch, ..inner.cursor()? })?;
             inner.cache.commit()
         })
     }

@@ -65,8 +65,11 @@ impl Store {
 
 impl Outbox {
     /// Returns the position after which the next push begins.
-    pub(super) fn push_after(&self) -> u64 {
-        self.seek.map_or(self.acked, |seek| seek.after)
+    pub(super) fn push_after(&self) -> Result<u64> {
+        match self.seek {
+            Some(seek) => Ok(seek.after),
+            None => Ok(self.asks_after()?.unwrap_or(self.acked)),
+        }
     }
 
     /// Notes that a request asks.
@@ -100,7 +103,7 @@ impl Outbox {
 
     /// Takes the next step after the server said that it has something else under our numbers.
     pub(super) fn step_back(&mut self) -> Result<Found> {
-        let floor = self.floor()?;
+        let (floor, asks_after) = (self.floor()?, self.asks_after()?.unwrap_or(self.acked));
         let mut seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, is_found: false });
         if !seek.is_asked {
             return Ok(Found::NotYet);
@@ -109,7 +112,9 @@ impl Outbox {
         let is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
         let mut before = if self.seek.is_some() { seek.after } else { self.acked + 1 };
         while !seek.is_found && seek.after > floor {
-            let after = self.next_start(self.acked.saturating_sub(seek.step).max(floor), before)?;
+            // Under another incarnation nothing is asked for again: so this goes back to what is, too.
+            let back = self.acked.saturating_sub(seek.step).min(asks_after);
+            let after = self.next_start(back.max(floor), before)?;
             seek = Seek { after, step: seek.step.saturating_mul(STEP), is_asked: false, is_found: false };
             if self.provable_upto(after)? > after {
                 self.seek = Some(seek);
@@ -141,7 +146,7 @@ impl Outbox {
     }
 
     /// Returns the position before the first change that can be sent again under its number.
-    fn floor(&self) -> Result<u64> {
+    pub(super) fn floor(&self) -> Result<u64> {
         let kept = self.first_kept()?.map_or(self.last, |first| (first - 1).max(self.offset));
         Ok(kept.min(self.acked))
     }

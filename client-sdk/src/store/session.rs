@@ -22,7 +22,8 @@ pub struct SyncView {
     pub acked_no: u64,
     /// The chain at that number.
     pub acked_hash: ChainHash,
-    /// Whether it is being looked for where the server's changes and ours part: then answered ones are sent again.
+    /// Whether answered changes are sent again: it is being looked for where the server's and ours part, or the server
+    /// has left the history in which it answered them.
     pub is_seeking: bool,
     /// The cursor.
     pub cursor: Cursor,
@@ -50,7 +51,7 @@ impl Store {
                 last_no: inner.outbox.number(inner.outbox.last),
                 acked_no: inner.outbox.number(inner.outbox.acked),
                 acked_hash: inner.outbox.hash_at(inner.outbox.acked)?.unwrap_or_default(),
-                is_seeking: inner.outbox.seek.is_some(),
+                is_seeking: inner.outbox.seek.is_some() || inner.outbox.asks_after()?.is_some(),
                 cursor: inner.cursor()?,
                 is_signed_in,
                 is_repairing: inner.is_repairing()?,

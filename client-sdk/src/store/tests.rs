@@ -1,5 +1,6 @@
 //! Tests of the store on real files.
 
+mod again;
 mod answers;
 mod clocks;
 mod conflicts;

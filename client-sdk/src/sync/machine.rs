@@ -6,6 +6,7 @@ mod run;
 
 pub use event::{Command, Event, Failure, Notice, StateView};
 
+use sync_protocol::cursor::Cursor;
 use sync_protocol::wire::{History, Message, PROTOCOL, Welcome};
 
 use run::Run;
@@ -158,9 +159,10 @@ impl Machine {
         let Phase::Running(run) = &mut self.phase else { return Vec::new() };
         run.is_welcome = true;
         let mut commands = Vec::new();
+        // Before the place that makes the server say so is forgotten.
+        commands.extend(doubtful_after(welcome, &view.store.cursor).map(|after_seq| Command::AskAgain { after_seq }));
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
-            // Before the place that makes the server say so is forgotten.
             if welcome.last_no == 0 && !welcome.earlier.is_empty() {
                 commands.push(Command::MeetEarlier(welcome.earlier.clone()));
             }
@@ -169,8 +171,7 @@ impl Machine {
         if welcome.history == History::Same && welcome.floor.is_some() {
             commands.push(Command::ExpectDifference);
         }
-        let begins = view.store.cursor.seq == 0 || commands.contains(&Command::StartOver);
-        if begins && view.store.cursor.epoch != welcome.epoch {
+        if welcome.common.is_none() && view.store.cursor.epoch != welcome.epoch {
             commands.push(Command::Begin(welcome.epoch));
         }
         if view.store.is_another_day(welcome.now.0) {
@@ -268,6 +269,17 @@ impl Machine {
     fn wait(&mut self, after_ms: u64, failure: Failure) -> Commands {
         self.phase = Phase::Waiting;
         vec![Command::Abort, Command::Notify(Notice::Waiting { failure, after_ms }), Command::Schedule { after_ms }]
+    }
+}
+
+/// Returns the number after which answers are of a history that the server has left; `None` when it left none.
+fn doubtful_after(welcome: &Welcome, own: &Cursor) -> Option<u64> {
+    match (welcome.history, welcome.common) {
+        _ if own.epoch.is_nil() => None,
+        (History::Same, _) => (own.epoch != welcome.epoch).then_some(own.seq),
+        // The device was away for too long, which is no other history.
+        (History::Other, Some(common)) => (common != *own).then_some(common.seq),
+        (History::Other, None) => Some(0),
     }
 }
 

@@ -90,6 +90,7 @@ pub fn perform(store: &Store, command: Command) -> Result<Done> {
         Command::Meet { last_no, last_hash } => store.meet(last_no, last_hash)?,
         Command::Rewind(number) => store.rewind(number)?,
         Command::NoteDurable(seq) => store.note_durable(seq)?,
+        Command::AskAgain { after_seq } => store.ask_again(after_seq)?,
         Command::MeetEarlier(known) => store.meet_earlier(&known)?,
         Command::NewIncarnation => store.new_incarnation()?,
         Command::Request { .. }

@@ -343,7 +343,7 @@ impl Phone {
                     self.store()?.discard(change.change_id)?;
                 }
             }
-            (Some(Bug::NoResend), Command::Rewind(_) | Command::Meet { .. }) => {}
+            (Some(Bug::NoResend), Command::Rewind(_) | Command::Meet { .. } | Command::AskAgain { .. }) => {}
             (_, command) => drop(perform(self.store()?, command)?),
         }
         if complete.is_some() {

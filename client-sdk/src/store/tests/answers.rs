@@ -116,3 +116,32 @@ fn a_request_ends_behind_the_last_group_however_long_it_is() {
     let lengths: Vec<usize> = store.pushes().unwrap().iter().map(|push| push.mutations.len()).collect();
     assert_eq!(lengths, [2_000, 2_000, 990, 1_510]);
 }
+
+#[test]
+fn what_was_given_up_and_is_refused_once_more_does_not_come_before_the_person_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    let refuse = |store: &Store, no, code: &str| {
+        let refused = MutationResult { code: code.to_owned(), ..result(no, Outcome::Rejected) };
+        store.apply_result(&answer(store, 0, true, vec![refused])).unwrap()
+    };
+    patch(&store, 1, "text", "refused");
+    refuse(&store, 1, "REJECT_RULE");
+    patch(&store, 1, "text", "put right");
+    refuse(&store, 2, "REJECT_RULE");
+    for _ in 0..2 {
+        store.rewind(1).unwrap();
+        assert!(store.pending(10).unwrap().iter().all(|change| change.answer.is_none()));
+        let refused = [1, 2].map(|no| MutationResult { code: "REJECT_SCOPE".into(), ..result(no, Outcome::Rejected) });
+        let answered = store.apply_result(&answer(&store, 0, true, refused.to_vec())).unwrap();
+        assert_eq!((answered.pushed, answered.rejected), (2, 1));
+        let rejected: Vec<u64> = store.rejected(10).unwrap().iter().map(|change| change.change_id).collect();
+        assert_eq!((rejected, shown(&store, 1).unwrap().0.as_str()), (vec![2], "put right"));
+    }
+    store.discard(2).unwrap();
+    store.rewind(1).unwrap();
+    assert_eq!(refuse(&store, 2, "RETURNED").rejected, 0);
+    drop(store);
+    assert_eq!(shown(&open(folder.path()), 1), Some(("a".to_owned(), 1, RowState::Synced)));
+}

@@ -147,3 +147,40 @@ fn a_phone_that_can_prove_nothing_of_what_it_sent_goes_on_under_other_numbers() 
     put(&store, finding(2, 9, "după"));
     assert_eq!(store.pushes().unwrap()[0].first_no, 1);
 }
+
+#[test]
+fn what_was_emptied_is_passed_when_the_rest_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(2, 9, "dinainte"));
+    put_attendee(&store);
+    put(&store, finding(3, 9, "după"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    store.ask_again(0).unwrap();
+    store.apply_page(&erasure(6)).unwrap();
+    for expected in [1, 3] {
+        let push = store.pushes().unwrap().remove(0);
+        assert_eq!((push.first_no, push.mutations.len()), (expected, 1));
+        let upto_hash = push.prev_hash.then(&push.mutations[0]);
+        let commits = vec![Commit { first_no: expected, last_no: expected, seq: 5, verbatim: true }];
+        let told = PushResult { upto_no: expected, upto_hash, demand: None, commits, results: Vec::new() };
+        assert!(!store.apply_result(&told).unwrap().is_foreign);
+    }
+    assert!(store.pushes().unwrap().is_empty() && !store.sync_view().unwrap().is_seeking);
+}
+
+#[test]
+fn what_a_restored_server_has_erased_is_emptied_with_its_answer_and_shown_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put_attendee(&store);
+    let told = answer(&store, 5, true, Vec::new());
+    store.apply_result(&told).unwrap();
+    store.ask_again(4).unwrap();
+    store.rebase(&Cursor { seq: 4, ..store.sync_view().unwrap().cursor }).unwrap();
+    let refused = MutationResult { code: "REJECT_ERASED".to_owned(), ..result(1, Outcome::Rejected) };
+    let answered = store.apply_result(&PushResult { results: vec![refused], ..told }).unwrap();
+    assert_eq!((answered, store.get(ATTENDEE, Uuid::from_u128(1)).unwrap()), (Answered::default(), None));
+    let kept = store.inner.lock().outbox.mutation(1).unwrap();
+    assert!(kept.patch.is_empty(), "{kept:?}");
+}

@@ -82,7 +82,7 @@ pub enum Command {
     ApplyScopes(Scopes),
     /// Forget how far the device is.
     StartOver,
-    /// Note which history is fetched from its beginning.
+    /// Note which history is fetched, from its beginning or from the place where the device stands in both.
     Begin(Uuid),
     /// Note the server's time, by which old work is forgotten.
     NoteDay(Timestamp),
@@ -107,6 +107,11 @@ pub enum Command {
     /// The server was restored, and has of these earlier incarnations only what is up to a number: send again what it
     /// lacks.
     MeetEarlier(Vec<(Uuid, u64)>),
+    /// The server has left the history of the answers that came in commits after a number: have them given again.
+    AskAgain {
+        /// The number.
+        after_seq: u64,
+    },
     /// Make everything from this number on pending again.
     Rewind(u64),
     /// The server has something else under our numbers: find out from where on, and number that anew.
@@ -145,6 +150,7 @@ impl Command {
                 | Self::Compare(_)
                 | Self::Meet { .. }
                 | Self::MeetEarlier(_)
+                | Self::AskAgain { .. }
                 | Self::Rewind(_)
                 | Self::NewIncarnation
         )

@@ -167,8 +167,8 @@ fn demands_are_obeyed() {
 fn a_server_that_has_another_number_is_compared_with_the_outbox() {
     let meet = |last_no| Command::Meet { last_no, last_hash: ChainHash::START };
     let cases = [
-        (History::Other, 7, vec![Command::StartOver]),
-        (History::Other, 3, vec![Command::StartOver, meet(3)]),
+        (History::Other, 7, vec![Command::AskAgain { after_seq: 0 }, Command::StartOver]),
+        (History::Other, 3, vec![Command::AskAgain { after_seq: 0 }, Command::StartOver, meet(3)]),
         (History::Same, 3, vec![meet(3)]),
         (History::Same, 9, vec![meet(9)]),
         (History::Same, 7, vec![]),
@@ -177,6 +177,31 @@ fn a_server_that_has_another_number_is_compared_with_the_outbox() {
         let mut machine = Machine::new(0);
         machine.handle(Event::Wake, &view(7, 7));
         assert_eq!(machine.handle(welcome(last_no, history), &view(7, 7)), expected);
+    }
+}
+
+#[test]
+fn answers_of_a_history_that_was_left_are_asked_for_again() {
+    let place = |epoch, seq| Cursor { epoch: Uuid::from_u128(epoch), seq, ..OURS };
+    let (again, begin) = (|after_seq| Command::AskAgain { after_seq }, Command::Begin(Uuid::from_u128(6)));
+    let cases = [
+        ("the device stood before the backup", 6, History::Same, None, vec![again(10), begin]),
+        (
+            "it stood after the backup",
+            6,
+            History::Other,
+            Some(place(6, 4)),
+            vec![again(4), Command::Rebase(place(6, 4))],
+        ),
+        ("it was away for too long", 5, History::Other, Some(OURS), vec![Command::Rebase(OURS)]),
+        ("nothing was restored", 5, History::Same, None, vec![]),
+    ];
+    for (name, epoch, history, common, expected) in cases {
+        let Event::Frame(Message::Welcome(welcome)) = welcome(7, history) else { unreachable!() };
+        let told = Welcome { epoch: Uuid::from_u128(epoch), common, ..welcome };
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &view(7, 7));
+        assert_eq!(machine.handle(Event::Frame(Message::Welcome(told)), &view(7, 7)), expected, "{name}");
     }
 }
 
