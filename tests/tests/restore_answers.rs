@@ -67,7 +67,7 @@ async fn what_was_deleted_before_the_backup_stays_away_when_its_answer_comes_aga
     ana.move_to(site.server.address);
     let report = ana.sync().await;
     assert!(report.pulled_rows > 100, "everything is sent anew: {report:?}");
-    assert_eq!(report.verified.map(|verified| verified.differing), Some(0), "nothing is to be put right after that");
+    assert_eq!((report.repaired.scopes, report.repaired.dropped), (0, 0), "nothing is to be put right after that");
     assert_equal_sides(&site.server, &ana, ANA).await;
     assert_eq!((state_of(&ana, visit), refusals(&ana), report.pushed), (Some(RowState::Synced), vec![], 0));
 }
