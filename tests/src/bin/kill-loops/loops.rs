@@ -22,6 +22,8 @@ use tests::{ACCESS_TOKEN_TTL_S, Answer, Device, ServerProcess, TestDb, data_fold
 
 /// Servers that are killed at the same time: most of a loop is waiting.
 const LOOPS: u64 = 4;
+/// After so many kills the devices and the database are new: each kill reads again all that they hold by then.
+const KILLS_OF_A_FLEET: u64 = 500;
 /// Devices that push at the same time.
 const DEVICES: usize = 8;
 /// The most changes that a device records between two kills.
@@ -182,7 +184,12 @@ async fn sync_when_possible(device: &mut Device, tally: &mut Tally) {
 
 /// Kills servers again and again, each beside the others with a database and devices of its own.
 pub(crate) fn kill_servers(kills: u64, seed: u64) -> Tally {
-    let kill = |at| runtime().block_on(kill_server(kills / LOOPS + u64::from(at < kills % LOOPS), seed * LOOPS + at));
+    let fleets = kills.div_ceil(KILLS_OF_A_FLEET).max(LOOPS);
+    let kills_of = |fleet| kills / fleets + u64::from(fleet < kills % fleets);
+    let kill = |at: u64| -> Tally {
+        let own = (at..fleets).step_by(LOOPS as usize);
+        own.map(|fleet| runtime().block_on(kill_server(kills_of(fleet), seed * fleets + fleet))).sum()
+    };
     std::thread::scope(|threads| {
         let loops: Vec<_> = (0..LOOPS).map(|at| threads.spawn(move || kill(at))).collect();
         loops.into_iter().map(|thread| thread.join().expect("a loop ends")).sum()
