@@ -21,3 +21,7 @@ pub mod sync;
 pub mod world;
 
 pub use cli::{run, run_with};
+
+/// Of every program that serves, so that tests and benchmarks run what users do.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -34,11 +34,6 @@ mod report;
 mod stage;
 
 use clap::{Args, Parser, Subcommand};
-use tikv_jemallocator::Jemalloc;
-
-/// That of the server, which is one of the processes that this program starts.
-#[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Benchmarks.
 #[derive(Parser)]
