@@ -46,7 +46,7 @@ pub fn at_rest(history: &mut History<'_>) {
     once::check(history, &fates, &mut found);
     whole::check(history, &fates, &mut found);
     conflict::check(history, &fates, &mut found);
-    merged::check(history, &mut found);
+    merged::check(history, &fates, &mut found);
     erased::check(history, &mut found);
     equal::check(history, &mut found);
     clocks(history, &mut found);

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::super::history::History;
 use super::Violation;
+use super::loss::Fates;
 
-pub(super) fn check(history: &History<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
     for programme in 0..history.plan.cast.programmes.len() {
         let rows = history.server.all_rows(programme);
         let is_merged = |id: &Uuid| {
             let is_there = |kind: &EntityKind| rows.contains_key(&(*kind, *id));
-            history.deeds.is_merged(*id) && !EntityKind::ALL.iter().any(is_there)
+            history.deeds.is_merged(*id) && !EntityKind::ALL.iter().any(is_there) && !is_lost(history, fates, *id)
         };
         for ((kind, id), (row, _)) in &rows {
             if let Some(merged) = named_by(*kind, row).find(|id| is_merged(id)) {
@@ -21,6 +22,15 @@ pub(super) fn check(history: &History<'_>, found: &mut Vec<Violation>) {
             }
         }
     }
+}
+
+/// Whether a month of a merged job record is not on the server, because the only phone that had it went back to before
+/// it, and the server as well: it was never merged, and who changed it waits for it until the office decides.
+fn is_lost(history: &History<'_>, fates: &Fates, row: Uuid) -> bool {
+    let creation = history.deeds.creation(EntityKind::MonthlyJobStatus, row);
+    creation.is_some_and(|number| {
+        history.deeds.get(number).is_some_and(|deed| deed.may_be_lost) && !fates.of.contains_key(&number)
+    })
 }
 
 /// Returns the rows that a row names, and that held work waits for.
