@@ -35,6 +35,11 @@ impl Layer {
         self.op == Op::Put
     }
 
+    /// Returns the fields that are still to be shown as the change set them.
+    pub(super) fn shown_fields(&self) -> impl Iterator<Item = usize> {
+        self.fields.iter().copied().filter(|at| !self.overruled.contains(at))
+    }
+
     /// Returns what is still to be shown of the change.
     pub(super) fn shown(&self, mut mutation: Mutation) -> Mutation {
         mutation.patch.retain(|(at, _)| !self.overruled.contains(at));

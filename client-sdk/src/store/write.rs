@@ -1,5 +1,7 @@
 //! Recording changes: checked by the rules, durable in the outbox, shown at once.
 
+use std::collections::BTreeSet;
+
 use sync_protocol::code::ConflictState;
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::field::Origin;
@@ -12,7 +14,7 @@ use uuid::Uuid;
 use super::cache::{Base, LOCAL_ONLY};
 use super::change::ChangeState;
 use super::outbox::{RowKey, execute};
-use super::overlay::Overlay;
+use super::overlay::{Layer, Overlay};
 use super::{Inner, Query, Store, query};
 use crate::error::{Error, Refusal, Result};
 
@@ -292,10 +294,26 @@ impl WriteBatch<'_> {
         let accepted = self.inner.lay_over_accepted(key, base.as_ref().map(|base| base.row.clone()))?;
         let seq = base.map_or(0, |base| base.seq.max(0) as u64);
         match accepted {
-            Some(accepted) => self.record(key, Op::Patch, patch::diff(&accepted, after), seq)?,
+            Some(accepted) => {
+                let mut said = patch::diff(&accepted, after);
+                if seq == 0 {
+                    // The row comes from a history that was left: there it may have had what is refused here.
+                    let refused = self.refused_fields(key).filter(|at| accepted.values[*at] == after.values[*at]);
+                    said.extend(refused.map(|at| (at, after.values[at].clone())));
+                    said.sort_unstable_by_key(|(at, _)| *at);
+                }
+                self.record(key, Op::Patch, said, seq)?;
+            }
             None => self.record(key, Op::Put, patch::creation(after), 0)?,
         }
         self.settle_rejected(key)
+    }
+
+    /// Returns the fields that refused changes of a row set, each once.
+    fn refused_fields(&self, key: RowKey) -> impl Iterator<Item = usize> {
+        let layers = self.inner.overlay.layers(key).iter().filter(|layer| layer.state == ChangeState::Rejected);
+        let fields: BTreeSet<usize> = layers.flat_map(Layer::shown_fields).collect();
+        fields.into_iter()
     }
 
     fn settle_rejected(&mut self, key: RowKey) -> Result<()> {

@@ -161,3 +161,19 @@ fn what_is_shown_over_an_overruled_change_is_seen() {
     patch(&store, 1, "text", "d");
     assert_eq!(store.pending(10).unwrap()[0].mutation.base_of(at("text")), 8);
 }
+
+#[test]
+fn a_refused_change_that_a_lost_history_had_is_said_again_when_it_is_put_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    patch(&store, 1, "text", "mine");
+    store.apply_page(&page(vec![(2, finding(1, 9, "mine"))], Some(2))).unwrap();
+    store.start_over().unwrap();
+    let refused = MutationResult { code: "REJECT_RULE".to_owned(), ..result(1, Outcome::Rejected) };
+    store.apply_result(&answer(&store, 1_000_001, false, vec![refused])).unwrap();
+    patch(&store, 1, "rule_ref", "I19");
+    let said = &store.pending(10).unwrap()[0].mutation.patch;
+    assert!(said.contains(&(at("text"), text("mine"))), "{said:?}");
+}
