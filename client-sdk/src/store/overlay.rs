@@ -35,6 +35,11 @@ impl Layer {
         self.op == Op::Put
     }
 
+    /// Returns whether the server refused the change.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.state == ChangeState::Rejected
+    }
+
     /// Returns the fields that are still to be shown as the change set them.
     pub(super) fn shown_fields(&self) -> impl Iterator<Item = usize> {
         self.fields.iter().copied().filter(|at| !self.overruled.contains(at))

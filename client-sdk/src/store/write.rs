@@ -211,14 +211,14 @@ impl WriteBatch<'_> {
     pub fn delete(&mut self, kind: EntityKind, id: Uuid) -> Result<()> {
         let key = (kind, id);
         let (seq, before) = self.shown(key)?;
-        if self.has_rejected(key) {
-            self.settle_rejected(key)?;
-        }
-        let is_known = seq != LOCAL_ONLY || !self.inner.overlay.layers(key).is_empty();
+        // What only refused changes know of is nowhere else.
+        let is_known = seq != LOCAL_ONLY || self.inner.overlay.layers(key).iter().any(|layer| !layer.is_rejected());
         if is_known {
             self.keep_base(kind, seq, &before)?;
             self.record(key, Op::Delete, Patch::new(), self.seen(kind, seq, &before)?)?;
         }
+        // Not before: what they show would be taken for the server's version.
+        self.settle_rejected(key)?;
         self.inner.cache.hide(key)
     }
 
@@ -284,7 +284,7 @@ impl WriteBatch<'_> {
     }
 
     fn has_rejected(&self, key: RowKey) -> bool {
-        self.inner.overlay.layers(key).iter().any(|layer| layer.state == ChangeState::Rejected)
+        self.inner.overlay.layers(key).iter().any(Layer::is_rejected)
     }
 
     /// Records one change that says everything the rejected ones said, as it is now put right. What it repeats of
@@ -311,15 +311,14 @@ impl WriteBatch<'_> {
 
     /// Returns the fields that refused changes of a row set, each once.
     fn refused_fields(&self, key: RowKey) -> impl Iterator<Item = usize> {
-        let layers = self.inner.overlay.layers(key).iter().filter(|layer| layer.state == ChangeState::Rejected);
+        let layers = self.inner.overlay.layers(key).iter().filter(|layer| layer.is_rejected());
         let fields: BTreeSet<usize> = layers.flat_map(Layer::shown_fields).collect();
         fields.into_iter()
     }
 
     fn settle_rejected(&mut self, key: RowKey) -> Result<()> {
         let layers = self.inner.overlay.layers(key).iter();
-        let rejected: Vec<u64> =
-            layers.filter(|layer| layer.state == ChangeState::Rejected).map(|layer| layer.position).collect();
+        let rejected: Vec<u64> = layers.filter(|layer| layer.is_rejected()).map(|layer| layer.position).collect();
         for position in rejected {
             self.inner.outbox.set_state(position, ChangeState::Settled, None)?;
             self.inner.overlay.remove(position);

@@ -177,3 +177,19 @@ fn a_refused_change_that_a_lost_history_had_is_said_again_when_it_is_put_right()
     let said = &store.pending(10).unwrap()[0].mutation.patch;
     assert!(said.contains(&(at("text"), text("mine"))), "{said:?}");
 }
+
+#[test]
+fn a_row_that_the_server_keeps_against_its_voiding_is_shown_without_what_was_refused_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(1, finding(1, 9, "a"))], Some(1))).unwrap();
+    patch(&store, 1, "text", "mine");
+    let refused = MutationResult { code: "REJECT_RULE".to_owned(), ..result(1, Outcome::Rejected) };
+    store.apply_result(&answer(&store, 0, false, vec![refused])).unwrap();
+    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    store.apply_result(&answer(&store, 2, false, vec![result(2, Outcome::Conflict)])).unwrap();
+    store.apply_page(&page(Vec::new(), Some(2))).unwrap();
+    store.flush().unwrap();
+    let kept = shown(&store, 1).map(|(text, seq, _)| (text, seq));
+    assert_eq!(kept, Some(("a".to_owned(), 1)));
+}
