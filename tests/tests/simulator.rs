@@ -16,7 +16,7 @@ fn runs(seed: u64, histories: u64, bug: Option<Bug>) -> Runs {
 
 #[test]
 fn histories_are_clean() {
-    let Played { histories, failures, .. } = run(&runs(1, HISTORIES, None), |_| {});
+    let Played { histories, failures, .. } = run(&runs(1, HISTORIES, None), |_, _| {});
     let first = failures.first().map(|failure| report(failure, None));
     assert!(first.is_none(), "{}", first.unwrap_or_default());
     assert_eq!(histories, HISTORIES);
@@ -24,7 +24,7 @@ fn histories_are_clean() {
 
 #[test]
 fn wrong_clocks_change_nothing() {
-    let Played { failures, .. } = run(&Runs { clock_pairs: true, ..runs(11, HISTORIES, None) }, |_| {});
+    let Played { failures, .. } = run(&Runs { clock_pairs: true, ..runs(11, HISTORIES, None) }, |_, _| {});
     assert!(failures.is_empty(), "seed {}: {}", failures[0].seed, failures[0].outcome.violations[0]);
 }
 

@@ -63,14 +63,15 @@ fn main() -> ExitCode {
         most_violations,
         clock_pairs: args.clock_pairs,
     };
-    let Played { histories, failures, tally } = run(&runs, |done| {
+    let Played { histories, failures, tally } = run(&runs, |done, failure| {
+        // At once: a long run may be ended before its end.
+        if let Some(failure) = failure {
+            println!("seed {}: {}", failure.seed, failure.outcome.violations[0]);
+        }
         if done % 500 == 0 {
             eprintln!("{done} of {} after {:.0} s", args.histories, started.elapsed().as_secs_f64());
         }
     });
-    for failure in &failures {
-        println!("seed {}: {}", failure.seed, failure.outcome.violations[0]);
-    }
     if let Some(first) = failures.first().filter(|_| !args.brief) {
         print!("{}", report(first, args.bug));
     }

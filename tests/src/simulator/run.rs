@@ -74,8 +74,8 @@ pub struct Played {
     pub tally: Tally,
 }
 
-/// Plays histories.
-pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> Played {
+/// Plays histories. After each, `progress` hears how many were begun, and how it failed if it did.
+pub fn run(runs: &Runs, progress: impl Fn(u64, Option<&Failure>) + Sync) -> Played {
     let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let tally = Mutex::new(Tally::default());
     let failed = AtomicU64::new(0);
@@ -90,11 +90,12 @@ pub fn run(runs: &Runs, progress: impl Fn(u64) + Sync) -> Played {
                     let seed = runs.seed + at;
                     let outcome = if runs.clock_pairs { play_pair(seed, runs.bug) } else { play_one(seed, runs.bug) };
                     tally.lock().expect("no thread panics").add(&outcome.tally, false);
-                    if !outcome.violations.is_empty() {
+                    let failure = (!outcome.violations.is_empty()).then_some(Failure { seed, outcome });
+                    progress(at + 1, failure.as_ref());
+                    if let Some(failure) = failure {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        failures.lock().expect("no thread panics").push(Failure { seed, outcome });
+                        failures.lock().expect("no thread panics").push(failure);
                     }
-                    progress(at + 1);
                 }
             });
         }
