@@ -101,6 +101,28 @@ async fn a_run_of_mutations_is_kept_in_one_line_and_each_of_them_is_still_known(
     assert_eq!(state::number(db, told).await, 29);
 }
 
+/// A copy of a phone that was away for long has to ask up to where both are the same, while thousands of rows wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_demand_asks_for_does_not_wait_for_rows() {
+    let (server, mut device) = started().await;
+    record(&mut device, 4);
+    let gap = device.send(&[device.push(3, 4)]).await;
+    assert_eq!(gap.demand(), Some(Demand::ResendFrom(1)));
+    device.send(&[device.push(1, 2)]).await;
+    let mut clone = device.clone();
+    clone.outbox.truncate(1);
+    record(&mut clone, 3);
+    let fork = clone.send(&[clone.push(2, 4)]).await;
+    assert_eq!(fork.demand(), Some(Demand::NewIncarnation));
+    for answer in [gap, fork] {
+        assert!(answer.end().is_some_and(|end| end.more));
+        assert!(answer.scopes().is_none() && answer.checkpoints().is_empty());
+    }
+    let rest = device.send(&[device.push(3, 4)]).await;
+    assert!(rest.scopes().is_some() && !rest.checkpoints().is_empty());
+    assert_eq!(findings(&server).await, 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_is_asked_for_and_nothing_is_written() {
     let (server, mut device) = started().await;

@@ -13,6 +13,8 @@ use run::Run;
 
 /// After so many answers that bring nothing although more was promised, the server counts as failing.
 const STALLS: u32 = 3;
+/// After so many demands in a row a request brings no changes: whatever is wrong with these, the rows come.
+const DEMANDS: u32 = 8;
 /// The most rows that may stand before a checkpoint, which bounds the memory.
 const PAGE_ROWS: usize = 50_000;
 /// A poll that ends sooner than this part of the agreed time, without news, is not repeated at once.
@@ -28,6 +30,8 @@ pub struct Machine {
     failures: u32,
     /// Answers in a row that brought nothing although more was promised.
     stalls: u32,
+    /// Answers in a row that demanded something.
+    demands: u32,
     /// Whether the request under way is the first one with new tokens: if they are refused too, the person is asked.
     has_refreshed: bool,
     /// Whether everything was on both sides after the last session.
@@ -48,7 +52,8 @@ type Commands = Vec<Command>;
 impl Machine {
     /// Returns a machine that rests. With `wait_ms` 0 it rests again after one complete sync.
     pub fn new(wait_ms: u32) -> Self {
-        Self { phase: Phase::Idle, wait_ms, failures: 0, stalls: 0, has_refreshed: false, is_up_to_date: false }
+        let (failures, stalls, demands) = (0, 0, 0);
+        Self { phase: Phase::Idle, wait_ms, failures, stalls, demands, has_refreshed: false, is_up_to_date: false }
     }
 
     /// Returns whether nothing is under way or planned.
@@ -83,7 +88,7 @@ impl Machine {
         if !view.store.is_signed_in {
             return self.needs_sign_in();
         }
-        let push = view.has_pending();
+        let push = view.has_pending() && self.demands < DEMANDS;
         let wait_ms = if push || !self.is_up_to_date { 0 } else { self.wait_ms };
         self.phase = Phase::Running(Run { started_ms: view.uptime_ms, wait_ms, ..Run::default() });
         vec![Command::Request { push, wait_ms }]
@@ -206,6 +211,7 @@ impl Machine {
             return self.failed(Failure::Offline("the response broke off".to_owned()), view);
         };
         self.failures = 0;
+        self.demands = if run.has_demand { self.demands + 1 } else { 0 };
         let retry_after_ms = run.retry_after_ms.max(u64::from(end.retry_after_ms));
         // A server that does not answer checks is not asked again and again.
         let goes_on_repairing = view.store.is_repairing && run.has_advanced;

@@ -206,14 +206,18 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
         let mut known_no = opened.welcome.last_no;
+        let mut sends_again = false;
         while let Some(push) = ahead.take() {
             let push = push.await.map_err(|_| Stop::Gone)?;
             ahead = pushes.next().map(chained);
-            known_no = receive(session, &opened.viewer, &push, known_no).await?;
+            let (upto_no, demand) = receive(session, &opened.viewer, &push, known_no).await?;
+            known_no = upto_no;
+            sends_again |= matches!(demand, Some(Demand::ResendFrom(_) | Demand::NewIncarnation));
             // The device takes this result while the server works on the next push.
             session.flush().await?;
         }
-        if session.hello.more {
+        // What a person recorded does not wait for a long download.
+        if session.hello.more || sends_again {
             return Ok(true);
         }
         opened = open(session).await?;
@@ -347,13 +351,13 @@ fn durable_seq<L: LogSnapshot>(snapshot: &L, hello: &Hello) -> Option<u64> {
     (durable > 0 && hello.cursor.seq != snapshot.head().seq).then_some(durable)
 }
 
-/// Receives one push and returns the last number that the server has; it had `known_no` before.
+/// Receives one push. Returns the last number that the server has, which was `known_no` before, and what it demands.
 async fn receive<S: SyncStore>(
     session: &mut Session<S>,
     viewer: &Viewer,
     push: &Chained,
     known_no: u64,
-) -> Result<u64, Stop> {
+) -> Result<(u64, Option<Demand>), Stop> {
     let received_at = session.desk.world.now();
     let sender = Sender {
         outbox: session.outbox(),
@@ -366,12 +370,12 @@ async fn receive<S: SyncStore>(
     let result = push::receive(&session.desk.store, &session.desk.feed, &sender, push).await?;
     session.desk.signals.pushed(&result, push.repeats(known_no));
     log_demand(session, &result);
-    let upto_no = result.upto_no;
-    if result.demand.is_none() {
+    let (upto_no, demand) = (result.upto_no, result.demand);
+    if demand.is_none() {
         session.note_contact(|contact| contact.took(received_at, push.len()));
     }
     session.say(&Message::PushResult(result));
-    Ok(upto_no)
+    Ok((upto_no, demand))
 }
 
 /// What should never happen is told by name, once for each time that it does.

@@ -164,6 +164,24 @@ fn demands_are_obeyed() {
 }
 
 #[test]
+fn rows_come_although_demands_never_end() {
+    let mut machine = Machine::new(0);
+    let mut asked = machine.handle(Event::Wake, &view(5, 9));
+    let answer = |machine: &mut Machine, events: Vec<Event>| {
+        run(machine, &view(5, 9), [vec![welcome(5, History::Same)], events].concat());
+        machine.handle(Event::Ended, &view(5, 9))
+    };
+    for _ in 0..DEMANDS {
+        assert_eq!(asked, [Command::Request { push: true, wait_ms: 0 }]);
+        let demand = Event::Frame(Message::PushResult(result(5, Some(Demand::NewIncarnation))));
+        asked = answer(&mut machine, vec![demand, end()]);
+    }
+    assert_eq!(asked, [Command::Request { push: false, wait_ms: 0 }]);
+    let asked = answer(&mut machine, vec![Event::Frame(Message::Checkpoint(checkpoint(true))), end()]);
+    assert_eq!(asked, [Command::Request { push: true, wait_ms: 0 }], "the changes are still to be sent");
+}
+
+#[test]
 fn a_server_that_has_another_number_is_compared_with_the_outbox() {
     let meet = |last_no| Command::Meet { last_no, last_hash: ChainHash::START };
     let cases = [
