@@ -1,7 +1,7 @@
 //! What people in the office do, drawn from what the server holds.
 
 use sync_protocol::code::*;
-use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, MergeProposal, Row, User, Visit};
+use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, MergeProposal, MonthlyJobStatus, Row, User, Visit};
 use sync_protocol::id::UserId;
 use sync_protocol::message::MessageKey;
 use sync_protocol::mutation::Op;
@@ -150,12 +150,17 @@ pub fn erase(
     let kinds = [EntityKind::Employment, EntityKind::Attendee, EntityKind::MonthlyJobStatus];
     let kind = kinds[dice.below(kinds.len())];
     let Some((row, _)) = pick(server, programme, kind, dice) else { return "nobody to erase".to_owned() };
-    match server.erase(programme, cast.programmes[programme].officer, kind, row.id) {
+    // A month alone is nobody's to erase: it goes with its job record.
+    let (kind, id) = match MonthlyJobStatus::from_row(&row).ok().filter(|_| kind == EntityKind::MonthlyJobStatus) {
+        Some(month) => (EntityKind::Employment, month.employment_id.0),
+        None => (kind, row.id),
+    };
+    match server.erase(programme, cast.programmes[programme].officer, kind, id) {
         Ok(()) => {
-            deeds.erase(row.id);
-            format!("erases {} {}", kind.def().name, row.id)
+            deeds.erase(id);
+            format!("erases {} {id}", kind.def().name)
         }
-        Err(refusal) => format!("does not erase {} {}: {refusal}", kind.def().name, row.id),
+        Err(refusal) => format!("does not erase {} {id}: {refusal}", kind.def().name),
     }
 }
 
