@@ -223,7 +223,7 @@ impl<'p> History<'p> {
     fn is_close_call(&self) -> bool {
         let changes =
             || self.deeds.iter().filter(|(_, deed)| deed.kind == EntityKind::ScopeGrant).map(|(_, deed)| deed);
-        if self.tally.has(Met::ClockHeld) {
+        if self.tally.has(Met::ClockHeld) || self.has_undated() {
             return true;
         }
         let most_ms = LATENCY_MS + self.plan.knobs.reorder_ms;
@@ -232,6 +232,14 @@ impl<'p> History<'p> {
             let Place::Phone(phone) = work.place else { return false };
             let may_be_false = self.plan.sets_clock(phone);
             changes().any(|change| work.programme == change.programme && (may_be_false || is_close(work, change)))
+        })
+    }
+
+    /// Whether nobody could date some work, which only showed when what it waited for had come: no answer tells of it.
+    fn has_undated(&self) -> bool {
+        (0..self.plan.cast.programmes.len()).any(|programme| {
+            let held = self.server.rows(programme, EntityKind::HeldItem);
+            held.iter().any(|(row, _)| office::is_undated(row))
         })
     }
 

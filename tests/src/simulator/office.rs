@@ -123,13 +123,18 @@ pub fn judge(
 
 /// Returns the held items of which nobody can tell when the work was done.
 pub fn undated(server: &Backend, programme: usize) -> Vec<(Row, u64)> {
-    let kind = EntityKind::HeldItem;
-    let mut rows = server.rows(programme, kind);
-    let is = |row: &Row, field, code| row.get(kind.def(), field).as_text() == Some(code);
-    rows.retain(|(row, _)| {
-        is(row, "state", HeldState::Held.code()) && is(row, "reason_code", MessageKey::HeldClockImplausible.code())
-    });
+    let mut rows = server.rows(programme, EntityKind::HeldItem);
+    rows.retain(|(row, _)| has_code(row, "state", HeldState::Held.code()) && is_undated(row));
     rows
+}
+
+/// Returns whether a held item is, or was before it was decided, one of which nobody can tell when the work was done.
+pub fn is_undated(held_item: &Row) -> bool {
+    has_code(held_item, "reason_code", MessageKey::HeldClockImplausible.code())
+}
+
+fn has_code(held_item: &Row, field: &str, code: &str) -> bool {
+    held_item.get(EntityKind::HeldItem.def(), field).as_text() == Some(code)
 }
 
 /// Returns whether a deed let held work take effect.
