@@ -10,6 +10,9 @@ use super::plan::Plan;
 use super::shrink::shrink;
 use super::tally::Tally;
 
+/// With which features a history is played again as it was: a file that is not encrypted fails at other calls.
+const FEATURES: &str = if cfg!(feature = "cipher") { "" } else { " --no-default-features --features plain" };
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
@@ -121,7 +124,7 @@ pub fn report(failure: &Failure, bug: Option<Bug>) -> String {
     outcome.trace.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     let bug = bug.map_or(String::new(), |bug| format!(" --bug {}", bug.name()));
     text.push_str(&format!(
-        "again: cargo run --release -p tests --bin simulate -- --histories 1 --seed {}{bug} --trace\n",
+        "again: cargo run --release -p tests{FEATURES} --bin simulate -- --histories 1 --seed {}{bug} --trace\n",
         failure.seed
     ));
     text
