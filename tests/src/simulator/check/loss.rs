@@ -7,7 +7,7 @@ use sync_protocol::entity::{Entity as _, EntityKind, HeldItem};
 use uuid::Uuid;
 
 use super::super::backend::Kept;
-use super::super::deed::Place;
+use super::super::deed::{Deed, Place};
 use super::super::foreign::Expected;
 use super::super::history::History;
 use super::super::plan::Step;
@@ -67,6 +67,7 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             None if outbox.pending.contains(&number) => Some("still waits on the phone"),
             None => Some("is nowhere"),
             Some('R') if deed.is_withdrawn || is_rejected || outbox.is_barred => None,
+            Some('R') if is_replaced(history, fates, number) => None,
             Some('R') => Some("was refused, and the phone does not show it"),
             Some('H') if is_held || is_rejected || outbox.is_barred => None,
             Some('H') => Some("is held, and the phone does not show it"),
@@ -83,6 +84,15 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         }
     }
     foreign(history, fates, found);
+}
+
+/// Whether a change of the same row stands in the place of a deed that was refused, although the person was told that it
+/// could not be saved: where the disk failed at the commit, it may have been.
+fn is_replaced(history: &History<'_>, fates: &Fates, number: usize) -> bool {
+    let Some(deed) = history.deeds.get(number) else { return false };
+    let is_later = |later: &Deed| (later.place, later.kind, later.row) == (deed.place, deed.kind, deed.row);
+    let later = history.deeds.iter().skip(number + 1).filter(|(_, later)| !later.is_certain && is_later(later));
+    later.map(|(other, _)| other).any(|other| fates.of.contains_key(&other))
 }
 
 /// Returns the other phone that was one with a phone once.
