@@ -1,6 +1,6 @@
 //! Work that cannot be applied yet is kept, shown, and applied when what it waits for arrives.
 
-use sync_protocol::code::HeldState;
+use sync_protocol::code::{HeldState, Priority};
 use sync_protocol::entity::{Conflict, Entity as _, EntityKind, Finding, FollowUpAction, HeldItem, Visit};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
@@ -98,6 +98,28 @@ async fn what_came_with_the_release_of_held_work_is_not_its_authors() {
     let mut values = [conflict.kept_value, conflict.other_value].map(|value| value.unwrap_or_default());
     values.sort();
     assert_eq!(values, ["\"tableta\"", "\"telefonul\""]);
+}
+
+/// An edit that came before its row, as after a restore, does not make the row its author's: that is still whose it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_comes_after_an_edit_of_it_is_its_creators() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let action = sample::action(&visit);
+    phone.create(&visit);
+    phone.sync().await;
+    let urgent = FollowUpAction { priority: Priority::High, ..action.clone() };
+    let held = tablet.change(&action, &urgent, 0);
+    assert_eq!(tablet.sync().await.outcome(held), Outcome::Held);
+    phone.create(&action);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<FollowUpAction>(action.id).unwrap().priority, Priority::High, "it was released");
+
+    let with_text = |text: &str| FollowUpAction { text: text.to_owned(), ..action.clone() };
+    let no = phone.change(&action, &with_text("telefonul"), 0);
+    assert_eq!(phone.sync().await.outcome(no), Outcome::Applied, "its author knew what it said");
+    let no = tablet.change(&action, &with_text("tableta"), 0);
+    assert_eq!(tablet.sync().await.outcome(no), Outcome::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::entity::{EntityKind, Row};
-use sync_protocol::mutation::Mutation;
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch::empty_row;
 use sync_protocol::value::{FieldType, Value};
 use uuid::Uuid;
@@ -118,14 +118,15 @@ fn change_of(programme: Uuid, kind: EntityKind, record: &Record) -> Result<Field
 fn released_of(programme: Uuid, kind: EntityKind, record: &Record) -> Result<Option<Released>, StoreError> {
     let (Some(device), Some(incarnation)) = (record.opt_uuid(9)?, record.opt_uuid(10)?) else { return Ok(None) };
     let outbox = Outbox { programme, device, incarnation };
-    let fields = record.opt_bytes(13)?.map(|payload| fields_of(kind, &payload)).unwrap_or_default();
-    Ok(Some(Released { outbox, no: record.int(11)? as u64, author: record.uuid(12)?, fields }))
+    let (is_creation, fields) = record.opt_bytes(13)?.map(|payload| told_by(kind, &payload)).unwrap_or_default();
+    Ok(Some(Released { outbox, no: record.int(11)? as u64, author: record.uuid(12)?, is_creation, fields }))
 }
 
-/// Returns the names of the fields that a mutation sets.
-pub fn fields_of(kind: EntityKind, payload: &[u8]) -> BTreeSet<&'static str> {
-    let patch = Mutation::decode(payload).map(|mutation| mutation.patch).unwrap_or_default();
-    patch.iter().filter_map(|(at, _)| kind.def().fields.get(*at)).map(|field| field.name).collect()
+/// Returns whether a mutation creates its row, and the names of the fields that it sets.
+pub fn told_by(kind: EntityKind, payload: &[u8]) -> (bool, BTreeSet<&'static str>) {
+    let Ok(mutation) = Mutation::decode(payload) else { return Default::default() };
+    let fields = mutation.patch.iter().filter_map(|(at, _)| kind.def().fields.get(*at));
+    (mutation.op == Op::Put, fields.map(|field| field.name).collect())
 }
 
 /// A mutation that was held, and that another commit applied.
@@ -137,12 +138,15 @@ pub struct Released {
     pub no: u64,
     /// Who.
     pub author: Uuid,
+    /// Whether it creates its row.
+    pub is_creation: bool,
     /// The fields that it set.
     pub fields: BTreeSet<&'static str>,
 }
 
 /// Shares a change of a row out among those whose work is in it: what was held before it was applied is the change of
-/// its author, whoever released it, and the rest is the change of who did. A creation stays whole.
+/// its author, whoever released it, and the rest is the change of who did. A creation stays whole: it is not the change
+/// of who had edited the row, and waited for it.
 pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
     let part = |of: &FieldChange, by: &Released, old| FieldChange {
         old,
@@ -153,8 +157,8 @@ pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChan
         ..of.clone()
     };
     if change.old.is_empty() {
-        return vec![match released.first() {
-            Some(first) => part(&change, first, BTreeMap::new()),
+        return vec![match released.iter().find(|by| by.is_creation) {
+            Some(by) => part(&change, by, BTreeMap::new()),
             None => change,
         }];
     }

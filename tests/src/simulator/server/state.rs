@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::log::{Entry, Origin, Own};
 use server::store::mutations::{MutationRecord, Outbox};
-use server::store::row_history::{FieldChange, Grave, Released, fields_of, shared_out};
+use server::store::row_history::{FieldChange, Grave, Released, shared_out, told_by};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{EntityKind, Row};
@@ -351,11 +351,10 @@ impl State {
         let kept = commit.filter_map(|of| self.mutations.get(of).map(|kept| (of, &kept.record)));
         let mut of_row: Vec<_> = kept.filter(|(_, record)| record.row_id == key.2 && is_written(record)).collect();
         of_row.sort_by_key(|(_, record)| (record.received_at, record.no));
-        let released = |((outbox, no), record): (&(OutboxKey, u64), &MutationRecord)| Released {
-            outbox: outbox_of(*outbox),
-            no: *no,
-            author: record.author_id,
-            fields: record.payload.as_deref().map(|payload| fields_of(key.1, payload)).unwrap_or_default(),
+        let released = |((outbox, no), record): (&(OutboxKey, u64), &MutationRecord)| {
+            let payload = record.payload.as_deref();
+            let (is_creation, fields) = payload.map(|payload| told_by(key.1, payload)).unwrap_or_default();
+            Released { outbox: outbox_of(*outbox), no: *no, author: record.author_id, is_creation, fields }
         };
         of_row.into_iter().map(released).collect()
     }
