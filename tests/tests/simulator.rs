@@ -51,7 +51,7 @@ fn a_seed_gives_the_same_history_again() {
 /// A seed that finds each planted mistake; `simulate --bug` plants any of them.
 const FOUND_BY: [(Bug, u64); 17] = [
     (Bug::PlainSequence, 51),
-    (Bug::AckBeforeCommit, 465),
+    (Bug::AckBeforeCommit, 835),
     (Bug::PageWithoutCursor, 17),
     (Bug::DropOnReject, 5),
     (Bug::LastWriterByClock, 1),

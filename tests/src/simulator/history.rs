@@ -299,9 +299,13 @@ impl<'p> History<'p> {
         let folder = self.new_folder(at);
         disk::prepare(&folder);
         let world = SimWorld::new(&self.clock, Dice::named(self.plan.seed, 100 + at as u64));
-        let phone = Phone::new(self.plan.cast.phones[at], Arc::new(world), folder, self.options.bug);
-        self.phones[at] = Some(phone);
+        self.phones[at] = Some(self.phone_in(at, folder, world));
         self.start(at);
+    }
+
+    fn phone_in(&self, at: usize, folder: PathBuf, world: SimWorld) -> Phone {
+        let (cast, push_bytes) = (self.plan.cast.phones[at], self.plan.knobs.push_bytes);
+        Phone::new(cast, Arc::new(world), folder, self.options.bug, push_bytes)
     }
 
     fn start(&mut self, at: usize) {

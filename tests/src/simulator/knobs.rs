@@ -66,12 +66,14 @@ pub struct Knobs {
     pub newer_frames: u32,
     /// Rows of a page.
     pub page_rows: usize,
+    /// What phones push in one request.
+    pub push_bytes: usize,
 }
 
 impl Knobs {
-    /// Draws the faults of a history. What was added to the swarm later has `later` dice: the histories without it stay
-    /// as they were.
-    pub fn draw(dice: &mut Dice, later: &mut Dice) -> Self {
+    /// Draws the faults of a history. What was added to the swarm later has dice of its own: the histories without it
+    /// stay as they were.
+    pub fn draw(dice: &mut Dice, later: &mut Dice, latest: &mut Dice) -> Self {
         let has_copies = later.per_mille(300);
         let mut chance = |most: i64| if dice.per_mille(500) { dice.between(1, most) as u32 } else { 0 };
         let (loss, duplicates, truncation) = (chance(300), chance(500), chance(20));
@@ -109,6 +111,7 @@ impl Knobs {
             poison,
             newer_frames,
             page_rows: [1, 2, 5, 20, 200, 2_000][dice.below(6)],
+            push_bytes: if latest.per_mille(200) { [500, 2_000, 8_000][latest.below(3)] } else { 1 << 20 },
         }
     }
 }

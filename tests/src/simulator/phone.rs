@@ -30,8 +30,6 @@ use super::disk::{self, PhoneDisk};
 
 /// As in the SDK's driver.
 const MAX_FRAME_BYTES: usize = 8 << 20;
-/// What a phone pushes in one request, as on a good network.
-const PUSH_BYTES: usize = 1 << 20;
 /// How long a connected phone lets the server wait for news.
 pub const WAIT_MS: u32 = 25_000;
 /// As in the SDK's driver: a request of which nothing was heard for so long gives way to a wake.
@@ -105,11 +103,13 @@ pub struct Phone {
     failure: Option<Failure>,
     failures: u32,
     bug: Option<Bug>,
+    /// What it pushes in one request: little on a slow network.
+    push_bytes: usize,
 }
 
 impl Phone {
     /// Returns a phone that is off, with what was prepared for its folder.
-    pub fn new(cast: PhoneCast, world: Arc<SimWorld>, folder: PathBuf, bug: Option<Bug>) -> Self {
+    pub fn new(cast: PhoneCast, world: Arc<SimWorld>, folder: PathBuf, bug: Option<Bug>, push_bytes: usize) -> Self {
         Self {
             cast,
             world,
@@ -133,6 +133,7 @@ impl Phone {
             failure: None,
             failures: 0,
             bug,
+            push_bytes,
         }
     }
 
@@ -263,15 +264,18 @@ impl Phone {
         self.reader = Reader::new(MAX_FRAME_BYTES);
         let ready = self.prepared.take();
         let store = self.store()?;
+        let mut hello = store.hello("teren-sim/1", wait_ms)?;
+        let pushed = if push { Some(store.push_bytes(ready, self.push_bytes)?) } else { None };
+        let checks = store.checks()?;
+        hello.more = checks.is_empty() && pushed.as_ref().is_some_and(|pushed| store.has_more(pushed));
         let mut body = Vec::new();
-        Message::Hello(store.hello("teren-sim/1", wait_ms)?).write(&mut body);
+        Message::Hello(hello).write(&mut body);
         let mut prepared = None;
-        if push {
-            let pushed = store.push_bytes(ready, PUSH_BYTES)?;
+        if let Some(pushed) = pushed {
             body.extend(&pushed.frames);
-            prepared = store.push_bytes_after(&pushed, PUSH_BYTES)?;
+            prepared = store.push_bytes_after(&pushed, self.push_bytes)?;
         }
-        store.checks()?.iter().for_each(|check| check.write(&mut body));
+        checks.iter().for_each(|check| check.write(&mut body));
         self.prepared = prepared;
         Ok(Want::Send { body, wait_ms })
     }

@@ -114,8 +114,8 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::named(seed, 1);
         let mut cast = Cast::draw(&mut dice);
-        let mut later = Dice::named(seed, 5);
-        let knobs = Knobs::draw(&mut dice, &mut later);
+        let (mut later, mut latest) = (Dice::named(seed, 5), Dice::named(seed, 6));
+        let knobs = Knobs::draw(&mut dice, &mut later, &mut latest);
         let length = LENGTHS[dice.below(LENGTHS.len())] / if cast.phones.len() > 4 { 2 } else { 1 };
         let people = cast.phones.len();
         if knobs.poison > 0 {

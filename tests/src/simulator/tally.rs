@@ -86,6 +86,8 @@ pub enum Met {
     OtherVersion,
     /// A push of at least fifty changes.
     LargePush,
+    /// A request of a slow network that said that the next one brings more.
+    MoreFollows,
     /// Changes that belong together.
     Group,
     /// A change was merged.
@@ -130,7 +132,7 @@ pub enum Met {
 
 impl Met {
     /// Everything that some history must meet.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::LostRequest,
         Self::LostReply,
         Self::CutUp,
@@ -168,6 +170,7 @@ impl Met {
         Self::PoisonRefused,
         Self::OtherVersion,
         Self::LargePush,
+        Self::MoreFollows,
         Self::Group,
         Self::Merged,
         Self::Conflict,

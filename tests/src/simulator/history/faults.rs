@@ -1,14 +1,11 @@
 //! What happens to phones and to the server besides their work.
 
-use std::sync::Arc;
-
 use super::History;
 use crate::simulator::aging;
 use crate::simulator::clock::{START, SimWorld};
 use crate::simulator::dice::Dice;
 use crate::simulator::disk;
 use crate::simulator::office;
-use crate::simulator::phone::Phone;
 use crate::simulator::queue::Coming;
 use crate::simulator::tally::Met;
 
@@ -95,7 +92,7 @@ impl History<'_> {
         let Some(phone) = self.phone(from) else { return };
         disk::copy_folder(&phone.folder, &folder).expect("the folder can be copied");
         let world = SimWorld::new(&self.clock, Dice::named(self.plan.seed, 100 + to as u64));
-        self.phones[to] = Some(Phone::new(self.plan.cast.phones[to], Arc::new(world), folder, self.options.bug));
+        self.phones[to] = Some(self.phone_in(to, folder, world));
         self.tally.count(Met::PhoneCloned);
         self.start(to);
     }

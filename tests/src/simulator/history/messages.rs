@@ -108,6 +108,7 @@ impl History<'_> {
         let is_late_month = |sent: &Mutation| {
             (sent.kind, sent.op) == (EntityKind::MonthlyJobStatus, Op::Put) && self.deeds.is_merged(sent.row_id)
         };
+        self.tally.count_if(talk::hello_of(body).is_some_and(|hello| hello.more), Met::MoreFollows);
         self.tally.count_if(sent.iter().any(names_merged), Met::NamedMerged);
         self.tally.count_if(sent.iter().any(is_late_month), Met::LateMonth);
         check::delivered(self, at, &answer);
