@@ -25,7 +25,7 @@ use super::disk;
 use super::foreign::Foreign;
 use super::network::{LATENCY_MS, Network};
 use super::office;
-use super::phone::{Phone, Stop, Want};
+use super::phone::{PUSH_BYTES, Phone, Stop, Want};
 use super::plan::{Plan, Step};
 use super::promise::Promises;
 use super::queue::{Coming, Queue};
@@ -176,6 +176,7 @@ impl<'p> History<'p> {
         for at in 0..self.phones.len() {
             let Some(phone) = &mut self.phones[at] else { continue };
             phone.crash_after = None;
+            phone.push_bytes = PUSH_BYTES;
             phone.disk.heal();
             if phone.store.is_none() {
                 self.queue.push(now, Coming::Start { phone: at });

@@ -2,6 +2,7 @@
 //! what the others do.
 
 use super::dice::Dice;
+use super::phone::PUSH_BYTES;
 
 /// The faults of one history. Chances are per thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +67,7 @@ pub struct Knobs {
     pub newer_frames: u32,
     /// Rows of a page.
     pub page_rows: usize,
-    /// What phones push in one request.
+    /// What phones push in one request, before everything is mended.
     pub push_bytes: usize,
 }
 
@@ -111,7 +112,7 @@ impl Knobs {
             poison,
             newer_frames,
             page_rows: [1, 2, 5, 20, 200, 2_000][dice.below(6)],
-            push_bytes: if latest.per_mille(200) { [500, 2_000, 8_000][latest.below(3)] } else { 1 << 20 },
+            push_bytes: if latest.per_mille(200) { [500, 2_000, 8_000][latest.below(3)] } else { PUSH_BYTES },
         }
     }
 }

@@ -30,6 +30,8 @@ use super::disk::{self, PhoneDisk};
 
 /// As in the SDK's driver.
 const MAX_FRAME_BYTES: usize = 8 << 20;
+/// What a phone pushes in one request on a good network.
+pub const PUSH_BYTES: usize = 1 << 20;
 /// How long a connected phone lets the server wait for news.
 pub const WAIT_MS: u32 = 25_000;
 /// As in the SDK's driver: a request of which nothing was heard for so long gives way to a wake.
@@ -104,7 +106,7 @@ pub struct Phone {
     failures: u32,
     bug: Option<Bug>,
     /// What it pushes in one request: little on a slow network.
-    push_bytes: usize,
+    pub push_bytes: usize,
 }
 
 impl Phone {

@@ -2,17 +2,11 @@
 
 use super::super::history::History;
 
-/// The most requests that a phone may need for that, on a network that takes much at a time.
+/// The most requests that a phone may need for that.
 const MOST_ROUNDS: u32 = 40;
-/// The same where each brings a few changes only: the most that a person records in a history, a change at a time.
-const MOST_SMALL_ROUNDS: u32 = 400;
-/// What is pushed at a time on a slow network is less than this.
-const MUCH_BYTES: usize = 1 << 20;
 
 /// Checks that everything was sent and answered.
 pub fn drained(history: &mut History<'_>) {
-    let is_slow = history.plan.knobs.push_bytes < MUCH_BYTES;
-    let most_rounds = if is_slow { MOST_SMALL_ROUNDS } else { MOST_ROUNDS };
     for at in 0..history.phones.len() {
         let user = history.plan.cast.phones[at].user;
         if history.server.is_barred(user) {
@@ -22,7 +16,7 @@ pub fn drained(history: &mut History<'_>) {
         let pending = phone.store.as_ref().map(|store| store.status().map(|status| status.pending));
         let rounds = phone.rounds;
         match pending {
-            Some(Ok(0)) if rounds <= most_rounds => {}
+            Some(Ok(0)) if rounds <= MOST_ROUNDS => {}
             Some(Ok(0)) => history.violate("lively", format!("phone {at} needed {rounds} requests")),
             other => history.violate("lively", format!("phone {at} still has {other:?} changes to send")),
         }
