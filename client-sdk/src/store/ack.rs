@@ -232,11 +232,10 @@ impl Inner {
                 && !self.is_parting()
                 && head.state == ChangeState::Confirmed
                 && !self.is_repeat(head)
-                && self.is_known(head.key, layer)?
+                && (!has_bases || self.is_shown_right(head.key, layer)?)
             {
                 self.overlay.remove(head.position);
                 self.cache.set_seq(head.key, head.seq)?;
-                // Even a row that was created here may have an older version aside: a restored server lost it once.
                 if has_bases {
                     self.cache.drop_base(head.key)?;
                 }
@@ -259,13 +258,16 @@ impl Inner {
         head.position <= self.cache.acked
     }
 
-    /// Returns whether a row is known once its only change is confirmed.
-    fn is_known(&self, key: RowKey, layer: &Layer) -> Result<bool> {
-        if layer.op != Op::Patch {
-            return Ok(true);
-        }
+    /// Returns whether a row is shown as the server has it once its only change is confirmed. A row that was created here
+    /// and has an older version aside is not: that comes from a history which a restored server has left, and may show
+    /// what others wrote there.
+    fn is_shown_right(&self, key: RowKey, layer: &Layer) -> Result<bool> {
         let beneath = self.cache.base(key)?.map(|base| base.seq);
-        Ok(is_known_after(beneath, layer.op, layer.base_seq))
+        Ok(match layer.op {
+            Op::Put => beneath.is_none(),
+            Op::Patch => is_known_after(beneath, layer.op, layer.base_seq),
+            Op::Delete => true,
+        })
     }
 
     /// Moves the confirmed changes of a row into the server's version of it.
@@ -318,13 +320,15 @@ impl Version {
         Self { seq, row, is_known: true }
     }
 
-    /// Moves a change into it that the server has in the commit `seq`.
+    /// Moves a change into it that the server has in the commit `seq`. Of a row that the change created, it has nothing
+    /// else.
     pub(super) fn confirm(&mut self, mutation: &Mutation, seq: u64) {
         self.is_known &= is_known_after(self.seq, mutation.op, mutation.base_seq);
         if self.is_known {
             self.seq = self.seq.max(Some(seq as i64));
         }
-        self.row = laid_over(self.row.take(), mutation);
+        let before = self.row.take().filter(|_| mutation.op != Op::Put);
+        self.row = laid_over(before, mutation);
     }
 }
 

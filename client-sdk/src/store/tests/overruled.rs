@@ -85,6 +85,29 @@ fn a_change_of_what_a_lost_history_had_waits_for_the_row_as_the_server_has_it() 
     assert_eq!(shown(&store, 1), Some(("as it was".to_owned(), 1_000_001, RowState::Synced)));
 }
 
+#[test]
+fn a_row_that_is_brought_back_shows_nothing_that_others_wrote_in_the_lost_history() {
+    for is_changed_again in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        store.apply_scopes(&Scopes { scopes: vec![Uuid::from_u128(9)] }).unwrap();
+        put(&store, finding(1, 9, "mine"));
+        store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+        let mut theirs = finding(1, 9, "mine");
+        theirs.values[at("rule_ref")] = text("I19");
+        store.apply_page(&page(vec![(6, theirs)], Some(6))).unwrap();
+        if is_changed_again {
+            patch(&store, 1, "text", "mine, again");
+        }
+        store.rebase(&Cursor { seq: 4, ..store.sync_view().unwrap().cursor }).unwrap();
+        store.rewind(1).unwrap();
+        store.apply_result(&answer(&store, 1_000_001, true, Vec::new())).unwrap();
+        let row = store.get(KIND, Uuid::from_u128(1)).unwrap().unwrap();
+        assert_eq!((row.seq, row.state), (1_000_001, RowState::Synced));
+        assert_eq!(row.row.values[at("rule_ref")], Value::Null, "the server has heard of it from nobody");
+    }
+}
+
 /// After a loss of power an older version may be beneath a change than the one that it was made on.
 #[test]
 fn a_change_on_an_older_version_than_it_was_made_on_asks_for_the_row() {
