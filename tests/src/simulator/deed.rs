@@ -83,7 +83,7 @@ pub struct Deeds {
     merges: Vec<Merge>,
     /// The job record and the month of each monthly status.
     months: BTreeMap<Uuid, (EmploymentId, Date)>,
-    /// Records about people that were erased, with what had been merged into them.
+    /// Records about people that were erased, with what had been merged into them, and their months under every name.
     erased: BTreeSet<Uuid>,
 }
 
@@ -153,11 +153,13 @@ impl Deeds {
         self.survivors(row).nth(1).is_some()
     }
 
-    /// Notes that a record about a person was erased: it goes with what was merged into it.
+    /// Notes that a record about a person was erased: it goes with what was merged into it, and with their months, which
+    /// have other names since. A server that goes back to a time before the merge still knows what was erased.
     pub fn erase(&mut self, subject: Uuid) {
-        let circle: Vec<Uuid> = self.merged_into(subject).collect();
-        self.erased.extend(circle);
-        self.erased.insert(subject);
+        let circle: BTreeSet<Uuid> = self.merged_into(subject).chain([subject]).collect();
+        let months = self.months.iter().filter(|(_, (job, _))| circle.contains(&job.0));
+        let names: Vec<Uuid> = months.flat_map(|(month, _)| self.survivors(*month)).collect();
+        self.erased.extend(circle.into_iter().chain(names));
     }
 
     /// Returns whether a deed is about someone who was erased: about the record, or one that names it.

@@ -176,6 +176,8 @@ impl<'p> History<'p> {
         for at in 0..self.phones.len() {
             let Some(phone) = &mut self.phones[at] else { continue };
             phone.crash_after = None;
+            // What a failing disk let it ask for does not count.
+            phone.rounds = 0;
             phone.push_bytes = PUSH_BYTES;
             phone.disk.heal();
             if phone.store.is_none() {
