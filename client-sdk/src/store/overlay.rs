@@ -40,14 +40,19 @@ impl Layer {
         self.state == ChangeState::Rejected
     }
 
+    /// Returns whether a field that the change set is still to be shown so.
+    fn is_shown(&self, at: usize) -> bool {
+        !self.overruled.contains(&at)
+    }
+
     /// Returns the fields that are still to be shown as the change set them.
     pub(super) fn shown_fields(&self) -> impl Iterator<Item = usize> {
-        self.fields.iter().copied().filter(|at| !self.overruled.contains(at))
+        self.fields.iter().copied().filter(|at| self.is_shown(*at))
     }
 
     /// Returns what is still to be shown of the change.
     pub(super) fn shown(&self, mut mutation: Mutation) -> Mutation {
-        mutation.patch.retain(|(at, _)| !self.overruled.contains(at));
+        mutation.patch.retain(|(at, _)| self.is_shown(*at));
         mutation
     }
 }

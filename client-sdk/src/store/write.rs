@@ -297,16 +297,21 @@ impl WriteBatch<'_> {
             Some(accepted) => {
                 let mut said = patch::diff(&accepted, after);
                 if seq == 0 {
-                    // The row comes from a history that was left: there it may have had what is refused here.
-                    let refused = self.refused_fields(key).filter(|at| accepted.values[*at] == after.values[*at]);
-                    said.extend(refused.map(|at| (at, after.values[at].clone())));
-                    said.sort_unstable_by_key(|(at, _)| *at);
+                    self.say_again(key, &accepted, after, &mut said);
                 }
                 self.record(key, Op::Patch, said, seq)?;
             }
             None => self.record(key, Op::Put, patch::creation(after), 0)?,
         }
         self.settle_rejected(key)
+    }
+
+    /// Says also what was refused of a row that comes from a history that was left, where the row has it already: it
+    /// may have had it there, and the server has never heard of it.
+    fn say_again(&self, key: RowKey, accepted: &Row, after: &Row, said: &mut Patch) {
+        let refused = self.refused_fields(key).filter(|at| accepted.values[*at] == after.values[*at]);
+        said.extend(refused.map(|at| (at, after.values[at].clone())));
+        said.sort_unstable_by_key(|(at, _)| *at);
     }
 
     /// Returns the fields that refused changes of a row set, each once.
