@@ -13,7 +13,7 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         let rows = history.server.all_rows(programme);
         let is_merged = |id: &Uuid| {
             let is_there = |kind: &EntityKind| rows.contains_key(&(*kind, *id));
-            history.deeds.is_merged(*id) && !EntityKind::ALL.iter().any(is_there) && !is_lost(history, fates, *id)
+            history.deeds.is_merged(*id) && !EntityKind::ALL.iter().any(is_there) && !is_yet_to_come(history, fates, *id)
         };
         for ((kind, id), (row, _)) in &rows {
             if let Some(merged) = named_by(*kind, row).find(|id| is_merged(id)) {
@@ -24,13 +24,15 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
     }
 }
 
-/// Whether a month of a merged job record is not on the server, because the only phone that had it went back to before
-/// it, and the server as well: it was never merged, and who changed it waits for it until the office decides.
-fn is_lost(history: &History<'_>, fates: &Fates, row: Uuid) -> bool {
-    let creation = history.deeds.creation(EntityKind::MonthlyJobStatus, row);
-    creation.is_some_and(|number| {
-        history.deeds.get(number).is_some_and(|deed| deed.may_be_lost) && !fates.of.contains_key(&number)
-    })
+/// Whether a month of a merged job record is not on the server: it was never merged, and who changed it waits for it
+/// until the office decides. The server holds it, or the only phone that had it went back to before it, and the server
+/// as well.
+fn is_yet_to_come(history: &History<'_>, fates: &Fates, row: Uuid) -> bool {
+    let Some(creation) = history.deeds.creation(EntityKind::MonthlyJobStatus, row) else { return false };
+    match fates.of.get(&creation) {
+        Some(kept) => kept.iter().all(|kept| kept.outcome == 'H'),
+        None => history.deeds.get(creation).is_some_and(|deed| deed.may_be_lost),
+    }
 }
 
 /// Returns the rows that a row names, and that held work waits for.
