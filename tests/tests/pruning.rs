@@ -9,9 +9,10 @@ use server::store::pruning::Horizon;
 use server::world::{FixedWorld, SystemWorld};
 use sync_protocol::entity::{EntityKind, Finding, Visit};
 use sync_protocol::id::{DeviceId, FindingId};
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rows::GoneReason;
 use sync_protocol::time::Timestamp;
-use sync_protocol::wire::{History, Message};
+use sync_protocol::wire::{History, Message, Outcome};
 use tests::programme::{self, ANA, ENTERPRISES, PASSWORD, PROGRAMME, email};
 use tests::simulator::server::{During, Sender, SimServer, Touch};
 use tests::site::{assert_equal_sides, find, phone_of, start_visit, with_findings};
@@ -200,6 +201,30 @@ async fn a_device_below_the_floor_is_told_to_compare_and_may_go_on_where_it_is()
     device.verify_kinds = 0;
     let behind = device.exchange(device.hello(), &[]).await;
     assert_eq!((behind.welcome().history, behind.welcome().common), (History::Other, Some(device.cache.cursor)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_brings_back_a_row_whose_deletion_was_forgotten_did_not_write_what_it_says() {
+    let (server, _) = with_findings(1).await;
+    let (mut first, mut second) = (Device::enrol(server.address, ANA).await, Device::enrol(server.address, ANA).await);
+    first.sync().await;
+    second.sync().await;
+    let finding: Finding = first.cache.all().remove(0);
+    let base_seq = first.cache.rows[&(EntityKind::Finding, finding.id.0)].seq;
+    first.change(&finding, &Finding { text: "a primului".to_owned(), ..finding.clone() }, base_seq);
+    let void = first.draft(Op::Delete, EntityKind::Finding, finding.id.0, Vec::new());
+    first.record(Mutation { base_seq, ..void });
+    first.sync().await;
+    let horizon = Horizon { heard_since: at_once().before, ..at_once() };
+    assert_eq!(prune_to(&server, horizon).await, 1);
+    // Twice before it hears that the row was deleted, and what it said by then.
+    let back = second.change(&finding, &Finding { rule_ref: Some("I19".to_owned()), ..finding.clone() }, base_seq);
+    assert_eq!(second.send(&second.pending()).await.outcome(back), Outcome::Conflict, "delete against edit");
+    let over =
+        second.change(&finding, &Finding { text: "a celui de-al doilea".to_owned(), ..finding.clone() }, base_seq);
+    assert_eq!(second.send(&second.pending()).await.outcome(over), Outcome::Conflict, "edit against edit");
+    let beside = "SELECT kept_value || ' ' || other_value FROM conflict WHERE field = 'text'";
+    assert_eq!(texts(&server.app.office, beside).await, ["\"a celui de-al doilea\" \"a primului\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,8 @@ pub async fn changes_since(
     earlier: &[(Uuid, u64)],
 ) -> Result<Vec<FieldChange>, StoreError> {
     // What was changed under the name of a merged row is not what its device shows, so that only other commits than
-    // verbatim ones hold it.
+    // verbatim ones hold it. A row that was brought back after its deletion was forgotten has a number of its own, which
+    // is no creation to someone who has seen it: who brought it back did not write what it says.
     const CHANGES: &str = "\
         SELECT c.row_id, c.seq, c.fields, s.device_id, s.actor_id, coalesce(s.verbatim, false), s.incarnation, \
             coalesce(CASE \
@@ -69,6 +70,8 @@ pub async fn changes_since(
             SELECT h.row_id, h.created_seq, '{}'::jsonb \
             FROM unnest($3::uuid[], $4::bigint[]) AS b(row_id, seq) \
             JOIN sync_head h ON h.programme_id = $1 AND h.kind = $2::int AND h.row_id = b.row_id AND h.created_seq > b.seq \
+            WHERE b.seq = 0 OR NOT EXISTS (SELECT FROM change_log d WHERE d.programme_id = $1 AND d.kind = $2::int \
+                AND d.row_id = h.row_id AND d.seq <= h.created_seq AND d.operation = 'D') \
         ) c \
         LEFT JOIN seal_log s ON s.programme_id = $1 AND s.seq = c.seq \
         LEFT JOIN unnest($5::uuid[], $6::bigint[]) AS e(incarnation, upto_no) ON e.incarnation = s.incarnation \

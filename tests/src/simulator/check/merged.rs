@@ -13,7 +13,9 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         let rows = history.server.all_rows(programme);
         let is_merged = |id: &Uuid| {
             let is_there = |kind: &EntityKind| rows.contains_key(&(*kind, *id));
-            history.deeds.is_merged(*id) && !EntityKind::ALL.iter().any(is_there) && !is_yet_to_come(history, fates, *id)
+            history.deeds.is_merged(*id)
+                && !EntityKind::ALL.iter().any(is_there)
+                && !is_yet_to_come(history, fates, *id)
         };
         for ((kind, id), (row, _)) in &rows {
             if let Some(merged) = named_by(*kind, row).find(|id| is_merged(id)) {

@@ -51,6 +51,8 @@ pub struct State {
     pushes: BTreeMap<(OutboxKey, u64), u64>,
     /// Rows that were deleted, as they were.
     pub graves: BTreeMap<Key, Grave>,
+    /// When rows were deleted for the first time.
+    first_deaths: BTreeMap<Key, u64>,
     /// What was held and then applied, by the commit that did.
     releases: BTreeMap<(Uuid, u64), Vec<(OutboxKey, u64)>>,
     /// The places by scope, for paging.
@@ -193,6 +195,7 @@ impl State {
         let Some(row) = self.rows.remove(&key) else { return false };
         self.place(key, row.scope_id(kind.def(), programme), seq, true);
         self.graves.insert(key, Grave { row, seq, actor: None });
+        self.first_deaths.entry(key).or_insert(seq);
         true
     }
 
@@ -304,7 +307,9 @@ impl State {
             };
             shared_out(of_commit, self.released_in(key, seq))
         };
-        let created = self.places.get(&key).map(|place| (place.created_seq, BTreeMap::new()));
+        let is_brought_back = |seq: u64| self.first_deaths.get(&key).is_some_and(|died| *died <= seq);
+        let created = self.places.get(&key).map(|place| place.created_seq);
+        let created = created.filter(|seq| base == 0 || !is_brought_back(*seq)).map(|seq| (seq, BTreeMap::new()));
         let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.old.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
@@ -369,6 +374,7 @@ impl State {
         for key in purged {
             self.changes.remove(key);
             self.graves.remove(key);
+            self.first_deaths.remove(key);
             let of_row = |record: &MutationRecord| (record.kind, record.row_id) == (key.1.number(), key.2);
             let kept =
                 self.mutations.iter_mut().filter(|((outbox, _), kept)| outbox.0 == key.0 && of_row(&kept.record));
