@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use sync_protocol::entity::EntityKind;
+use sync_protocol::mutation::Op;
 use sync_protocol::value::Value;
 
 use super::super::deed::{Deeds, Place};
 use super::super::history::History;
 use super::Violation;
-use super::loss::Fates;
+use super::loss::{Fates, copy_of, was_restored};
 
 pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
     let rows: Vec<_> =
@@ -31,7 +32,8 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         for deed in &effective {
             let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
             let is_followed = |other: &usize| other != deed && is_followed(&history.deeds, (*deed, *other), *at, value);
-            if shown.values[*at] == *value || later.iter().any(is_followed) {
+            let is_over = later.iter().any(is_followed) || was_brought_back(history, fates, *deed);
+            if shown.values[*at] == *value || is_over {
                 continue;
             }
             let field = kind.def().fields[*at].name;
@@ -52,6 +54,16 @@ fn is_followed(deeds: &Deeds, (deed, other): (usize, usize), at: usize, value: &
     let known = deeds.known(other, at);
     let is_another = deeds.value_of(other, at) != Some(value);
     known.contains(&deed) || (is_another && known.contains(&deeds.affirmed(deed, at)))
+}
+
+/// Whether the author deleted the row afterwards, a restored server lost all of that, and a copy of the phone, which
+/// knows of neither, brought the row back as it was first recorded.
+fn was_brought_back(history: &History<'_>, fates: &Fates, deed: usize) -> bool {
+    let Some(of) = history.deeds.get(deed) else { return false };
+    let Place::Phone(phone) = of.place else { return false };
+    let later = history.deeds.iter().skip(deed + 1).filter(|(_, later)| (later.place, later.row) == (of.place, of.row));
+    let is_deleted = later.filter(|(_, later)| later.op == Op::Delete).any(|(number, _)| fates.is_effective(number));
+    is_deleted && was_restored(history) && copy_of(history, phone).is_some()
 }
 
 fn took_effect(history: &History<'_>, fates: &Fates, deed: usize) -> bool {

@@ -45,7 +45,7 @@ impl Fates {
 
 pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
     let outboxes: Vec<Outbox> = (0..history.phones.len()).map(|at| Outbox::read(history, at)).collect();
-    let was_restored = history.plan.steps.iter().any(|planned| planned.step == Step::RestoreServer);
+    let was_restored = was_restored(history);
     for (number, deed) in history.deeds.iter() {
         let Place::Phone(phone) = deed.place else { continue };
         if !deed.is_certain || deed.may_be_lost || history.deeds.is_about_erased(deed) {
@@ -95,8 +95,13 @@ fn is_replaced(history: &History<'_>, fates: &Fates, number: usize) -> bool {
     later.map(|(other, _)| other).any(|other| fates.of.contains_key(&other))
 }
 
+/// Returns whether the server went back to an older state.
+pub(super) fn was_restored(history: &History<'_>) -> bool {
+    history.plan.steps.iter().any(|planned| planned.step == Step::RestoreServer)
+}
+
 /// Returns the other phone that was one with a phone once.
-fn copy_of(history: &History<'_>, phone: usize) -> Option<usize> {
+pub(super) fn copy_of(history: &History<'_>, phone: usize) -> Option<usize> {
     history.plan.steps.iter().find_map(|planned| match planned.step {
         Step::ClonePhone { from, to } if from == phone => Some(to),
         Step::ClonePhone { from, to } if to == phone => Some(from),
