@@ -14,7 +14,7 @@ use crate::error::{Doing as _, Result};
 impl Store {
     /// Makes everything from a number on pending again, because the server lost it.
     pub fn rewind(&self, from_no: u64) -> Result<()> {
-        if self.lock().outbox.seek.is_some() {
+        if self.lock().outbox.seeks_before(from_no) {
             // What is looked for tells from where on.
             return self.new_incarnation();
         }

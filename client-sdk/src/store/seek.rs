@@ -90,6 +90,18 @@ impl Outbox {
         }
     }
 
+    /// Notes that the server lacks everything from a number on: what both had was lost since with the history of a server
+    /// that was restored. Returns whether a search is under way.
+    pub(super) fn seeks_before(&mut self, from_no: u64) -> bool {
+        let shared = self.offset + from_no.max(1) - 1;
+        if let Some(seek) = &mut self.seek
+            && seek.is_found
+        {
+            seek.after = seek.after.min(shared);
+        }
+        self.seek.is_some()
+    }
+
     /// Returns whether the search has nothing to send: what it would have sent was emptied meanwhile. It begins anew.
     fn is_mute(&self) -> Result<bool> {
         let Some(seek) = self.seek else { return Ok(false) };

@@ -198,3 +198,21 @@ fn a_copy_hears_again_of_what_both_have_before_it_goes_on_under_other_numbers() 
     store.new_incarnation().unwrap();
     assert_eq!((store.status().unwrap().held, asked(&store)), (0, None));
 }
+
+/// A phone from its backup looks for what the server has of its work, and the server is restored to before all of it.
+#[test]
+fn what_a_search_has_found_and_a_restored_server_lost_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    (1..=4).for_each(|id| put(&store, finding(id, 9, "rând")));
+    store.meet(6, ChainHash([9; 16])).unwrap();
+    store.pushes().unwrap();
+    let shared = store.inner.lock().outbox.hash_at(2).unwrap().unwrap();
+    let commits = vec![Commit { first_no: 1, last_no: 2, seq: 5, verbatim: true }];
+    let found = PushResult { upto_no: 2, upto_hash: shared, demand: None, commits, results: Vec::new() };
+    store.apply_result(&found).unwrap();
+    assert_eq!(store.status().unwrap().pending, 2);
+    store.rewind(1).unwrap();
+    assert_eq!((store.status().unwrap().pending, store.sync_view().unwrap().last_no), (4, 4));
+    assert!(!store.sync_view().unwrap().is_seeking);
+}
