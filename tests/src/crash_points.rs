@@ -124,7 +124,7 @@ steps! {
     refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Mutation>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
-    later_changes(held: &HeldMutation, kind: EntityKind, row: Uuid) -> Vec<Mutation>;
+    later_changes(held: &HeldMutation, kind: EntityKind, row: Uuid) -> Vec<Option<Mutation>>;
     periods(programme: Uuid, from: Date, until: Date) -> Vec<Row>;
     target_of(outbox: &Outbox) -> Option<(EntityKind, Uuid)>;
     insert(programme: Uuid, kind: EntityKind, rows: &[&Row]) -> ();

@@ -312,3 +312,20 @@ async fn an_older_change_that_waited_does_not_undo_what_its_author_wrote_with_th
     assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("nou"), Some(12)));
     assert_eq!(states(&phone), [HeldState::Applied]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_waited_does_not_undo_what_its_author_put_in_its_place() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let (here, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
+    tablet.create(&here);
+    let waits = sample::finding(&missing, "veche");
+    let held = tablet.create(&waits);
+    assert_eq!(tablet.sync().await.outcome(held), Outcome::Held);
+    let instead = Finding { id: waits.id, ..sample::finding(&here, "nouă") };
+    let no = tablet.create(&instead);
+    assert_eq!(tablet.sync().await.outcome(no), Outcome::Applied);
+    phone.create(&missing);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<Finding>(waits.id), Some(instead));
+    assert_eq!((phone.cache.all::<Conflict>(), states(&phone)), (vec![], vec![HeldState::Applied]));
+}

@@ -11,9 +11,9 @@ use server::world::SystemWorld;
 use sync_protocol::entity::{EntityKind, Finding};
 use sync_protocol::id::FindingId;
 use sync_protocol::wire::{History, Outcome};
-use tests::programme::{ANA, PROGRAMME, RADU};
+use tests::programme::{ANA, ENTERPRISES, PROGRAMME, RADU};
 use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
-use tests::{Device, ServerProcess, TestServer, state};
+use tests::{Device, ServerProcess, TestServer, sample, state};
 use uuid::Uuid;
 
 /// Every mutation of a device that the server keeps, by outbox and number, with its hash.
@@ -237,6 +237,37 @@ async fn an_edit_of_a_lost_row_meets_what_its_author_wrote_before_the_answer_cam
     assert_eq!([put, patch].map(|no| answer.outcome(no)), [Outcome::Applied; 2]);
     let no = other.change(&row, &Finding { text: "a altcuiva".to_owned(), ..row.clone() }, base);
     assert_eq!(other.send(&other.pending()).await.outcome(no), Outcome::Conflict);
+}
+
+/// A row and another phone's edit of it wait for the lost visit, and come up together: the edit does not count as its
+/// creator's, who has not seen it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_creator_of_a_lost_row_has_not_seen_an_edit_that_came_up_with_it() {
+    let site = Site::new().await;
+    let (site, backup) = site.back_up().await;
+    let (mut keeper, mut author) =
+        (Device::enrol(site.server.address, ANA).await, Device::enrol(site.server.address, ANA).await);
+    let mut other = Device::enrol(site.server.address, ANA).await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    let row = sample::finding(&visit, "pierdută");
+    keeper.create(&visit);
+    keeper.send(&keeper.pending()).await;
+    author.create(&row);
+    author.send(&author.pending()).await;
+    other.sync().await;
+    let base = other.cache.rows[&(EntityKind::Finding, row.id.0)].seq;
+    site.note().await;
+    let (site, _) = site.restore(backup).await;
+    for device in [&mut keeper, &mut author, &mut other] {
+        device.address = site.server.address;
+        device.enrol_again().await;
+    }
+    author.send(&author.pending()).await;
+    let waits = other.change(&row, &Finding { text: "a altcuiva".to_owned(), ..row.clone() }, base);
+    assert_eq!(other.send(&other.pending()).await.outcome(waits), Outcome::Held);
+    keeper.send(&keeper.pending()).await;
+    let no = author.change(&row, &Finding { text: "a autorului".to_owned(), ..row.clone() }, 0);
+    assert_eq!(author.send(&author.pending()).await.outcome(no), Outcome::Conflict);
 }
 
 /// The restored server refuses a row that it had taken before, and its author puts it right: who changes what was there

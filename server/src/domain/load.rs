@@ -244,10 +244,13 @@ async fn load_overruled(tx: &mut impl WriteTx, loaded: &mut Loaded) -> Result<()
     let judged = loaded.judged.values().flatten();
     let judged = judged.filter_map(|judged| Some((judged.held.clone(), judged.mutation.clone()?)));
     let held: Vec<(HeldMutation, Mutation)> = loaded.released.iter().cloned().chain(judged).collect();
-    for (held, mutation) in held.iter().filter(|(_, mutation)| mutation.op == Op::Patch) {
+    for (held, mutation) in held.iter().filter(|(_, mutation)| mutation.op != Op::Delete) {
         let later = tx.later_changes(held, mutation.kind, mutation.row_id).await?;
-        let fields = later.iter().flat_map(|mutation| &mutation.patch).map(|(at, _)| *at);
-        loaded.overruled.entry(held.held_item_id).or_default().extend(fields);
+        let overruled = loaded.overruled.entry(held.held_item_id).or_default();
+        if mutation.op == Op::Put && later.iter().any(Option::is_none) {
+            overruled.extend(0..mutation.kind.def().fields.len());
+        }
+        overruled.extend(later.iter().flatten().flat_map(|mutation| &mutation.patch).map(|(at, _)| *at));
     }
     Ok(())
 }

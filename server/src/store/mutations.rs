@@ -249,22 +249,26 @@ pub async fn held_between(
     held(outbox.programme, &tx.query(sql.bind(first as i64).bind(last as i64)).await?)
 }
 
-/// Returns what was changed of the row of a held mutation since, from the same outbox.
+/// Returns what was changed of the row of a held mutation since, from the same outbox; `None` for a creation of it, of
+/// which only the row tells.
 pub async fn later_changes(
     conn: &mut Conn,
     held: &HeldMutation,
     kind: EntityKind,
     row: Uuid,
-) -> Result<Vec<Mutation>, StoreError> {
+) -> Result<Vec<Option<Mutation>>, StoreError> {
     const LATER: &str = "SELECT payload FROM mutation_line \
          WHERE programme_id = $1 AND device_id = $2 AND kind = $3::int AND row_id = $4 \
-             AND outcome IN ('A', 'M', 'C') AND payload IS NOT NULL AND incarnation = $5 AND no > $6";
+             AND outcome IN ('A', 'M', 'C') AND incarnation = $5 AND no > $6 \
+         UNION ALL SELECT NULL FROM mutation_run \
+         WHERE programme_id = $1 AND device_id = $2 AND incarnation = $5 AND $4 = ANY(row_ids) \
+             AND first_no + array_position(row_ids, $4) - 1 > $6";
     let outbox = &held.outbox;
     let sql = Sql::new(LATER).bind(outbox.programme).bind(outbox.device).bind(i32::from(kind.number())).bind(row);
     let records = conn.query(sql.bind(outbox.incarnation).bind(held.no as i64)).await?;
     let mut later = Vec::with_capacity(records.len());
     for record in records {
-        later.extend(Mutation::decode(&record.bytes(0)?).ok());
+        later.push(record.opt_bytes(0)?.and_then(|payload| Mutation::decode(&payload).ok()));
     }
     Ok(later)
 }

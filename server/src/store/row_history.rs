@@ -99,7 +99,7 @@ pub async fn changes_since(
             None => found.push((change, released.into_iter().collect())),
         }
     }
-    Ok(found.into_iter().flat_map(|(change, released)| shared_out(change, released)).collect())
+    Ok(shared_out(found))
 }
 
 /// Reads what the commit as a whole did to a row.
@@ -147,10 +147,27 @@ pub struct Released {
     pub fields: BTreeSet<&'static str>,
 }
 
-/// Shares a change of a row out among those whose work is in it: what was held before it was applied is the change of
-/// its author, whoever released it, and the rest is the change of who did. A creation stays whole: it is not the change
-/// of who had edited the row, and waited for it.
-pub fn shared_out(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
+/// Shares changes out among those whose work is in them, oldest first, the creation of a row before what the same commit
+/// changed of it: what was held before it was applied is the change of its author, whoever released it, and the rest is
+/// the change of who did.
+pub fn shared_out(changes: Vec<(FieldChange, Vec<Released>)>) -> Vec<FieldChange> {
+    let (mut shared, mut created) = (Vec::new(), None);
+    for (change, mut released) in changes {
+        let place = Some((change.row_id, change.seq));
+        let creation = released.iter().position(|by| by.is_creation);
+        if change.old.is_empty() {
+            created = place;
+        } else if let Some(creation) = creation.filter(|_| created == place) {
+            // That is in the creation already: what changed afterwards is another's.
+            released.remove(creation);
+        }
+        shared.extend(shares(change, released));
+    }
+    shared
+}
+
+/// A creation stays whole: it is not the change of who had edited the row, and waited for it.
+fn shares(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
     let part = |of: &FieldChange, by: &Released, old| FieldChange {
         old,
         outbox: Some(by.outbox),

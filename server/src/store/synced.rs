@@ -122,13 +122,14 @@ pub trait WriteTx: Send + Sized {
         first: u64,
         last: u64,
     ) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
-    /// Returns what was changed of the row of a held mutation since, from the same outbox.
+    /// Returns what was changed of the row of a held mutation since, from the same outbox; `None` for a creation of it,
+    /// of which only the row tells.
     fn later_changes(
         &mut self,
         held: &HeldMutation,
         kind: EntityKind,
         row: Uuid,
-    ) -> impl Future<Output = Answer<Vec<Mutation>>> + Send;
+    ) -> impl Future<Output = Answer<Vec<Option<Mutation>>>> + Send;
     /// Returns every reporting period, oldest first, when one of them overlaps the days `from..=until`, none
     /// otherwise, and keeps those that do from being locked until the transaction ends.
     fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> impl Future<Output = Answer<Vec<Row>>> + Send;
@@ -330,7 +331,12 @@ impl WriteTx for Tx {
         mutations::held_between(self, outbox, first, last).await
     }
 
-    async fn later_changes(&mut self, held: &HeldMutation, kind: EntityKind, row: Uuid) -> Answer<Vec<Mutation>> {
+    async fn later_changes(
+        &mut self,
+        held: &HeldMutation,
+        kind: EntityKind,
+        row: Uuid,
+    ) -> Answer<Vec<Option<Mutation>>> {
         mutations::later_changes(self, held, kind, row).await
     }
 

@@ -163,7 +163,9 @@ impl<'b> Decider<'b> {
 
     fn without_overruled(&self, held: &HeldMutation, mutation: &Mutation) -> Mutation {
         let mut mutation = mutation.clone();
-        if let Some(overruled) = self.loaded.overruled.get(&held.held_item_id) {
+        // What creates a row that is not there says all of it.
+        let is_whole = mutation.op == Op::Put && self.slot((mutation.kind, mutation.row_id)).now.is_none();
+        if let Some(overruled) = self.loaded.overruled.get(&held.held_item_id).filter(|_| !is_whole) {
             mutation.patch.retain(|(at, _)| !overruled.contains(at));
         }
         mutation

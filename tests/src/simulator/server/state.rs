@@ -305,7 +305,7 @@ impl State {
                 is_verbatim: seal.is_verbatim,
                 names: self.names_in(key, &seal),
             };
-            shared_out(of_commit, self.released_in(key, seq))
+            (of_commit, self.released_in(key, seq))
         };
         let is_brought_back = |seq: u64| self.first_deaths.get(&key).is_some_and(|died| *died <= seq);
         let created = self.places.get(&key).map(|place| place.created_seq);
@@ -313,7 +313,7 @@ impl State {
         let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.old.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
-        all.into_iter().flat_map(|(seq, old)| change(seq, old)).collect()
+        shared_out(all.into_iter().map(|(seq, old)| change(seq, old)).collect())
     }
 
     /// Returns the outbox of a commit with its last number; where `earlier` names only a part of them, the last one

@@ -198,14 +198,19 @@ impl WriteTx for MemoryTx {
         Ok(held)
     }
 
-    async fn later_changes(&mut self, held: &HeldMutation, kind: EntityKind, row: Uuid) -> Answer<Vec<Mutation>> {
+    async fn later_changes(
+        &mut self,
+        held: &HeldMutation,
+        kind: EntityKind,
+        row: Uuid,
+    ) -> Answer<Vec<Option<Mutation>>> {
         self.store.call().await;
         let own = outbox_key(&held.outbox);
         let later = self.state.mutations.range((own, held.no + 1)..=(own, u64::MAX)).filter(|(_, kept)| {
             let record = &kept.record;
             (record.kind, record.row_id) == (kind.number(), row) && is_written(record)
         });
-        Ok(later.filter_map(|(_, kept)| Mutation::decode(kept.record.payload.as_ref()?).ok()).collect())
+        Ok(later.map(|(_, kept)| Mutation::decode(kept.record.payload.as_ref()?).ok()).collect())
     }
 
     async fn periods(&mut self, programme: Uuid, from: Date, until: Date) -> Answer<Vec<Row>> {
