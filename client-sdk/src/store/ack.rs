@@ -42,6 +42,9 @@ impl Store {
 
 impl Inner {
     fn take_answer(&mut self, result: &PushResult) -> Result<Answered> {
+        if self.outbox.is_asked_otherwise() {
+            return Ok(Answered::default());
+        }
         let upto = self.outbox.offset + result.upto_no;
         let is_ours = self.outbox.hash_at(upto)? == Some(result.upto_hash);
         if is_ours {
@@ -274,11 +277,13 @@ impl Inner {
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
+        // Then a repeated answer with a newer number is one of a restored server, which has taken the change anew.
+        let is_here = base.as_ref().is_some_and(|base| base.seq > LOCAL_ONLY && !base.is_gone);
         let mut version = Version { is_known: !self.is_parting(), ..Version::of(base) };
         let mut confirmed = false;
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
-            let is_news = head.seq > known.max(0) as u64 && !self.is_repeat(head);
+            let is_news = head.seq > known.max(0) as u64 && (is_here || !self.is_repeat(head));
             if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || version.row.is_some();

@@ -68,6 +68,8 @@ pub(super) struct Outbox {
     pub(super) account: Option<Account>,
     /// The incarnation that new changes belong to.
     pub(super) incarnation: Uuid,
+    /// The incarnation of the request that is under way, once there was one: the answer speaks of its numbers.
+    pub(super) asked_as: Option<Uuid>,
     /// What to take from a position for the number on the wire.
     pub(super) offset: u64,
     /// The newest position.
@@ -112,8 +114,22 @@ impl Outbox {
         let stretches = Stretches::load(&conn)?;
         let account = stored_account(&conn)?;
         let asked = again::noted_asked(&conn)?;
-        let (last, seek, mark) = (last.max(offset), None, None);
-        Ok(Self { conn, device, account, incarnation, offset, last, last_hash, acked, stretches, seek, asked, mark })
+        let last = last.max(offset);
+        Ok(Self {
+            conn,
+            device,
+            account,
+            incarnation,
+            asked_as: None,
+            offset,
+            last,
+            last_hash,
+            acked,
+            stretches,
+            seek: None,
+            asked,
+            mark: None,
+        })
     }
 
     /// Closes the file without moving anything into it.

@@ -21,7 +21,7 @@ impl Store {
         let incarnation = self.world().new_id();
         self.drain(|inner| {
             let from = inner.outbox.offset + from_no.max(1);
-            if from > inner.outbox.acked {
+            if from > inner.outbox.acked || inner.outbox.is_asked_otherwise() {
                 return Ok(());
             }
             inner.send_again(from, |outbox| outbox.make_pending(from, incarnation))
@@ -36,6 +36,7 @@ impl Store {
         let incarnation = self.world().new_id();
         self.drain(|inner| {
             let Some(from) = inner.outbox.first_lacking(known)? else { return Ok(()) };
+            inner.outbox.seek = None;
             inner.send_again(from, |outbox| {
                 outbox.pend_from(from)?;
                 outbox.incarnation = incarnation;
@@ -51,6 +52,9 @@ impl Store {
     pub fn new_incarnation(&self) -> Result<()> {
         let (incarnation, now) = (self.world().new_id(), self.world().now());
         self.drain(|inner| {
+            if inner.outbox.is_asked_otherwise() {
+                return Ok(());
+            }
             let Found::SameUpto(after) = inner.outbox.step_back()? else { return Ok(()) };
             let renumber = |outbox: &mut Outbox| {
                 outbox.pend_from(after + 1)?;

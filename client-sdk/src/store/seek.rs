@@ -42,6 +42,9 @@ impl Store {
         let (is_same, acked_no) = {
             let mut inner = self.lock();
             let outbox = &mut inner.outbox;
+            if outbox.is_asked_otherwise() {
+                return Ok(());
+            }
             if outbox.is_mute()? {
                 outbox.seek = None;
             }
@@ -64,6 +67,12 @@ impl Store {
 }
 
 impl Outbox {
+    /// Returns whether the request that is under way told other numbers than those that are used by now: the answer says
+    /// nothing of these.
+    pub(super) fn is_asked_otherwise(&self) -> bool {
+        self.asked_as.is_some_and(|incarnation| incarnation != self.incarnation)
+    }
+
     /// Returns the position after which the next push begins.
     pub(super) fn push_after(&self) -> Result<u64> {
         match self.seek {

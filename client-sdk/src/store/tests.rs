@@ -64,12 +64,12 @@ fn text(value: &str) -> Value {
 }
 
 /// A finding of an enterprise with a description.
-/// The files of a cache as they were, which is what a loss of power goes back to.
+/// A file with its journal as they were, which is what a loss of power goes back to.
 struct Saved([(PathBuf, Option<Vec<u8>>); 3]);
 
 impl Saved {
-    fn of(folder: &Path) -> Self {
-        let paths = ["cache.db", "cache.db-wal", "cache.db-shm"].map(|name| folder.join(name));
+    fn of(folder: &Path, name: &str) -> Self {
+        let paths = ["", "-wal", "-shm"].map(|ending| folder.join(format!("{name}{ending}")));
         Self(paths.map(|path| (path.clone(), std::fs::read(path).ok())))
     }
 
@@ -266,7 +266,7 @@ fn a_confirmation_that_the_cache_lost_is_made_up_at_open() {
     let store = open(folder.path());
     store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
     store.flush().unwrap();
-    let saved = Saved::of(folder.path());
+    let saved = Saved::of(folder.path(), "cache.db");
     patch(&store, 1, "text", "mine");
     let answer = answer(&store, 11, true, Vec::new());
     store.apply_result(&answer).unwrap();
@@ -283,7 +283,7 @@ fn a_row_of_a_scope_that_came_and_went_in_a_lost_part_of_the_cache_goes_again() 
     store.apply_scopes(&scopes(&[8])).unwrap();
     store.apply_page(&page(Vec::new(), Some(10))).unwrap();
     store.flush().unwrap();
-    let saved = Saved::of(folder.path());
+    let saved = Saved::of(folder.path(), "cache.db");
     store.apply_scopes(&scopes(&[8, 9])).unwrap();
     put(&store, finding(1, 9, "mine"));
     store.apply_result(&answer(&store, 11, true, Vec::new())).unwrap();
@@ -303,7 +303,7 @@ fn a_row_that_was_asked_for_and_does_not_come_is_gone() {
     let store = open(folder.path());
     store.apply_page(&page(vec![(10, finding(1, 9, "server"))], Some(10))).unwrap();
     store.flush().unwrap();
-    let saved = Saved::of(folder.path());
+    let saved = Saved::of(folder.path(), "cache.db");
     store.apply_page(&page(vec![(12, finding(1, 9, "newer"))], Some(12))).unwrap();
     patch(&store, 1, "text", "mine");
     store.apply_result(&answer(&store, 13, true, Vec::new())).unwrap();

@@ -168,7 +168,7 @@ impl Machine {
         commands.extend(doubtful_after(welcome, &view.store.cursor).map(|after_seq| Command::AskAgain { after_seq }));
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
-            if welcome.last_no == 0 && !welcome.earlier.is_empty() {
+            if !welcome.earlier.is_empty() {
                 commands.push(Command::MeetEarlier(welcome.earlier.clone()));
             }
             commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));

@@ -102,7 +102,7 @@ fn what_is_refused_or_held_now_is_shown_so_and_counted_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = answered(folder.path(), &[Outcome::Applied; 3]);
         store.flush().unwrap();
-        let saved = Saved::of(folder.path());
+        let saved = Saved::of(folder.path(), "cache.db");
         store.ask_again(0).unwrap();
         store.start_over().unwrap();
         let others = [1, 3].map(|id| (1_000_001, finding(id, 9, "rând")));
@@ -215,4 +215,36 @@ fn what_a_search_has_found_and_a_restored_server_lost_is_sent_again() {
     store.rewind(1).unwrap();
     assert_eq!((store.status().unwrap().pending, store.sync_view().unwrap().last_no), (4, 4));
     assert!(!store.sync_view().unwrap().is_seeking);
+}
+
+/// A late copy of a request told a restored server of the newest incarnation before the phone came.
+#[test]
+fn what_a_restored_server_lacks_of_an_earlier_incarnation_is_sent_again_although_it_knows_the_newest_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = answered(folder.path(), &[Outcome::Applied; 2]);
+    put(&store, finding(3, 9, "rând"));
+    store.meet(3, ChainHash([9; 16])).unwrap();
+    store.pushes().unwrap();
+    let shared = store.inner.lock().outbox.hash_at(2).unwrap().unwrap();
+    let of_copy = PushResult {
+        upto_no: 2,
+        upto_hash: shared,
+        demand: Some(Demand::NewIncarnation),
+        commits: Vec::new(),
+        results: Vec::new(),
+    };
+    store.apply_result(&of_copy).unwrap();
+    store.new_incarnation().unwrap();
+    store.apply_result(&answer(&store, 7, true, Vec::new())).unwrap();
+    let hello = store.hello("test", 0).unwrap();
+    let (earlier, upto_no) = hello.earlier[0];
+    assert_eq!((upto_no, store.sync_view().unwrap().acked_no), (2, 1));
+    let hash = store.sync_view().unwrap().acked_hash;
+    store.meet_earlier(&[(earlier, 0)]).unwrap();
+    // What the response says of the numbers that the request told.
+    store.meet(1, hash).unwrap();
+    store.rewind(1).unwrap();
+    store.new_incarnation().unwrap();
+    let view = store.sync_view().unwrap();
+    assert_eq!((store.status().unwrap().pending, view.last_no, view.is_seeking), (3, 3, false));
 }

@@ -38,12 +38,36 @@ fn an_answer_that_the_cache_lost_is_made_up_from_its_stretch() {
     let store = open(folder.path());
     store.write(|batch| (1..=5).try_for_each(|n| batch.put(KIND, finding(n, 9, "rând")).map(|_| ()))).unwrap();
     store.flush().unwrap();
-    let saved = Saved::of(folder.path());
+    let saved = Saved::of(folder.path(), "cache.db");
     let answer = answer(&store, 77, true, Vec::new());
     store.apply_result(&answer).unwrap();
     drop(store);
     saved.put_back();
     assert_eq!(states(&open(folder.path()), &[1, 5]), [(77, RowState::Synced); 2]);
+}
+
+#[test]
+fn an_answer_that_the_outbox_lost_comes_again_also_from_a_restored_server_which_has_taken_the_change_anew() {
+    for (seq, is_gone) in [(77, false), (77, true), (1_000_001, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(1, 9, "rând"));
+        store.flush().unwrap();
+        let saved = Saved::of(folder.path(), "outbox.db");
+        store.apply_result(&answer(&store, 77, true, Vec::new())).unwrap();
+        if is_gone {
+            let gone = vec![Gone { rows: vec![(KIND.number(), Uuid::from_u128(1), GoneReason::Deleted)] }];
+            store.apply_page(&Page { gone, ..page(Vec::new(), Some(80)) }).unwrap();
+        }
+        store.flush().unwrap();
+        drop(store);
+        saved.put_back();
+        let store = open(folder.path());
+        assert_eq!(store.status().unwrap().pending, 1);
+        store.apply_result(&answer(&store, seq, true, Vec::new())).unwrap();
+        let expected = (!is_gone).then(|| ("rând".to_owned(), seq, RowState::Synced));
+        assert_eq!(shown(&store, 1), expected);
+    }
 }
 
 #[test]

@@ -181,6 +181,19 @@ fn rows_come_although_demands_never_end() {
     assert_eq!(asked, [Command::Request { push: true, wait_ms: 0 }], "the changes are still to be sent");
 }
 
+/// A late copy of a request may have told it of the newest incarnation before this one.
+#[test]
+fn what_a_restored_server_has_of_earlier_incarnations_is_compared_whatever_it_has_of_the_newest_one() {
+    let known = vec![(Uuid::from_u128(7), 3)];
+    for last_no in [0, 7] {
+        let Event::Frame(Message::Welcome(welcome)) = welcome(last_no, History::Other) else { unreachable!() };
+        let welcome = Event::Frame(Message::Welcome(Welcome { earlier: known.clone(), ..welcome }));
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &view(7, 7));
+        assert!(machine.handle(welcome, &view(7, 7)).contains(&Command::MeetEarlier(known.clone())));
+    }
+}
+
 #[test]
 fn a_server_that_has_another_number_is_compared_with_the_outbox() {
     let meet = |last_no| Command::Meet { last_no, last_hash: ChainHash::START };
