@@ -261,6 +261,12 @@ impl Inner {
         head.position <= self.cache.acked
     }
 
+    /// Returns whether the commit of an answer is beyond the place of the cache, which knows nothing from there on: a
+    /// restored server may have taken the change anew. What became of the row since is still to come.
+    fn is_beyond(&self, head: &Head) -> Result<bool> {
+        Ok(head.seq > self.cursor()?.seq)
+    }
+
     /// Returns whether a row is shown as the server has it once its only change is confirmed. A row that was created here
     /// and has an older version aside is not: that comes from a history which a restored server has left, and may show
     /// what others wrote there.
@@ -277,13 +283,11 @@ impl Inner {
     fn confirm_row(&mut self, key: RowKey, heads: &[Head]) -> Result<()> {
         let base = self.cache.base(key)?;
         let known = base.as_ref().map_or(0, |base| base.seq);
-        // Then a repeated answer with a newer number is one of a restored server, which has taken the change anew.
-        let is_here = base.as_ref().is_some_and(|base| base.seq > LOCAL_ONLY && !base.is_gone);
         let mut version = Version { is_known: !self.is_parting(), ..Version::of(base) };
         let mut confirmed = false;
         for head in heads {
             // A version that came from the server already holds what was confirmed up to it.
-            let is_news = head.seq > known.max(0) as u64 && (is_here || !self.is_repeat(head));
+            let is_news = head.seq > known.max(0) as u64 && (!self.is_repeat(head) || self.is_beyond(head)?);
             if head.state == ChangeState::Confirmed && is_news {
                 let mutation = self.outbox.mutation(head.position)?;
                 confirmed |= mutation.op != Op::Delete || version.row.is_some();

@@ -48,13 +48,14 @@ fn an_answer_that_the_cache_lost_is_made_up_from_its_stretch() {
 
 #[test]
 fn an_answer_that_the_outbox_lost_comes_again_also_from_a_restored_server_which_has_taken_the_change_anew() {
-    for (seq, is_gone) in [(77, false), (77, true), (1_000_001, false)] {
+    let cases = [(true, 77, false), (true, 77, true), (true, 1_000_001, false), (false, 1_000_001, false)];
+    for (is_verbatim, seq, is_gone) in cases {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         put(&store, finding(1, 9, "rând"));
         store.flush().unwrap();
         let saved = Saved::of(folder.path(), "outbox.db");
-        store.apply_result(&answer(&store, 77, true, Vec::new())).unwrap();
+        store.apply_result(&answer(&store, 77, is_verbatim, Vec::new())).unwrap();
         if is_gone {
             let gone = vec![Gone { rows: vec![(KIND.number(), Uuid::from_u128(1), GoneReason::Deleted)] }];
             store.apply_page(&Page { gone, ..page(Vec::new(), Some(80)) }).unwrap();
