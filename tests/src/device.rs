@@ -283,5 +283,7 @@ pub(crate) fn http_client() -> reqwest::Client {
     PROVIDER.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("the client can be made")
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy();
+    // Once in many thousand kills of a server, a request was left without an end.
+    client.timeout(Duration::from_secs(120)).build().expect("the client can be made")
 }
