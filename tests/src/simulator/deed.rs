@@ -177,14 +177,12 @@ impl Deeds {
         deed.fields.iter().filter_map(|edit| edit.value.as_uuid()).any(|named| self.erased.contains(&named))
     }
 
-    /// Returns the words that were written about people who were erased.
+    /// Returns the words that were written about people who were erased, and of nobody else: what someone chose from a
+    /// conflict stands where it came from as well.
     pub fn erased_words(&self) -> BTreeSet<&str> {
-        let about = self.list.iter().filter(|deed| self.is_about_erased(deed));
-        about
-            .flat_map(|deed| &deed.fields)
-            .filter_map(|edit| edit.value.as_text())
-            .filter(|text| is_unique(text))
-            .collect()
+        let (about, others): (Vec<&Deed>, Vec<&Deed>) = self.list.iter().partition(|deed| self.is_about_erased(deed));
+        let others: BTreeSet<&str> = words_of(&others).collect();
+        words_of(&about).filter(|word| !others.contains(word)).collect()
     }
 
     /// Returns the deeds that set a field of a row.
@@ -295,6 +293,11 @@ impl Deeds {
             deed.is_withdrawn = true;
         }
     }
+}
+
+fn words_of<'d>(deeds: &[&'d Deed]) -> impl Iterator<Item = &'d str> {
+    let texts = deeds.iter().flat_map(|deed| &deed.fields).filter_map(|edit| edit.value.as_text());
+    texts.filter(|text| is_unique(text))
 }
 
 /// Whether a text is one that only one deed has written.
