@@ -72,7 +72,7 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
             Some('H') if is_held || is_rejected || outbox.is_barred => None,
             Some('H') => Some("is held, and the phone does not show it"),
             // Of two copies, one may still wait for what the other one sent.
-            Some(_) if outbox.held.contains(&number) && other.is_none() && !outbox.is_barred => {
+            Some(_) if outbox.held.contains(&number) && copy_of(history, phone).is_none() && !outbox.is_barred => {
                 Some("took effect, and the phone shows it as waiting")
             }
             _ => None,
