@@ -63,7 +63,6 @@ fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
-/// A finding of an enterprise with a description.
 /// A file with its journal as they were, which is what a loss of power goes back to.
 struct Saved([(PathBuf, Option<Vec<u8>>); 3]);
 
@@ -83,6 +82,7 @@ impl Saved {
     }
 }
 
+/// A finding of an enterprise with a description.
 fn finding(id: u128, enterprise: u128, description: &str) -> Row {
     let mut row = empty_row(KIND.def(), Uuid::from_u128(id));
     row.values[at("enterprise_id")] = Value::Uuid(Uuid::from_u128(enterprise));
