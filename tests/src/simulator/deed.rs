@@ -242,12 +242,15 @@ impl Deeds {
     }
 
     /// Returns the deed that first wrote the value that a deed has set again, having seen it; else the deed itself.
-    pub fn affirmed(&self, mut deed: usize, at: usize) -> usize {
-        let over = |deed: usize| self.list[deed].fields.iter().find(|edit| edit.at == at)?.over;
-        while let Some(seen) = over(deed).filter(|seen| self.value_of(*seen, at) == self.value_of(deed, at)) {
-            deed = seen;
-        }
-        deed
+    pub fn affirmed(&self, deed: usize, at: usize) -> usize {
+        self.repeated(deed, at).last().unwrap_or(deed)
+    }
+
+    /// Returns a deed, the one that it has set a field to the same value as again, having seen it, and so on.
+    pub fn repeated(&self, deed: usize, at: usize) -> impl Iterator<Item = usize> {
+        let over = move |deed: usize| self.list[deed].fields.iter().find(|edit| edit.at == at)?.over;
+        let is_same = move |deed: usize, seen: &usize| self.value_of(*seen, at) == self.value_of(deed, at);
+        std::iter::successors(Some(deed), move |deed| over(*deed).filter(|seen| is_same(*deed, seen)))
     }
 
     /// Returns the deeds on a field that the author of a deed knew, the deed itself included: what was on the screen,

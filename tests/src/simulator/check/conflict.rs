@@ -32,7 +32,9 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
         for deed in &effective {
             let Some(value) = history.deeds.value_of(*deed, *at).filter(|value| is_unique(value)) else { continue };
             let is_followed = |other: &usize| other != deed && is_followed(&history.deeds, (*deed, *other), *at, value);
-            let is_over = later.iter().any(is_followed) || was_brought_back(history, fates, *deed);
+            // Who puts a refused change right need not say again what another change of theirs says that waits.
+            let waits = history.deeds.repeated(*deed, *at).skip(1).any(|repeated| fates.is_held(repeated));
+            let is_over = waits || later.iter().any(is_followed) || was_brought_back(history, fates, *deed);
             if shown.values[*at] == *value || is_over {
                 continue;
             }

@@ -41,6 +41,11 @@ impl Fates {
     pub(super) fn is_effective(&self, deed: usize) -> bool {
         self.of.get(&deed).is_some_and(|kept| kept.iter().any(Kept::is_effective))
     }
+
+    /// Returns whether a deed waits for a decision, with all that it says.
+    pub(super) fn is_held(&self, deed: usize) -> bool {
+        self.of.get(&deed).is_some_and(|kept| kept.iter().any(|kept| kept.outcome == 'H'))
+    }
 }
 
 pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violation>) {
