@@ -314,6 +314,20 @@ async fn an_older_change_that_waited_does_not_undo_what_its_author_wrote_with_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_change_that_waited_does_not_undo_the_row_that_its_author_made_anew_and_that_waited_as_well() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let missing = sample::visit(ENTERPRISES[0], ANA);
+    let anew = sample::finding(&missing, "nouă");
+    tablet.change(&anew, &Finding { text: "veche".to_owned(), ..anew.clone() }, 0);
+    let last = tablet.create(&anew);
+    assert_eq!(tablet.sync().await.outcome(last), Outcome::Held);
+    phone.create(&missing);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<Finding>(anew.id), Some(anew));
+    assert_eq!((phone.cache.all::<Conflict>(), states(&phone)), (vec![], vec![HeldState::Applied; 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_creation_that_waited_does_not_undo_what_its_author_put_in_its_place() {
     let (_server, mut phone, mut tablet) = started().await;
     let (here, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));

@@ -19,7 +19,7 @@ use super::traces;
 use super::traces::Voided;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
-use crate::store::mutations::HeldMutation;
+use crate::store::mutations::{HeldMutation, Outbox};
 
 mod aliased;
 mod approval;
@@ -259,6 +259,13 @@ impl<'v> Source<'v> {
     }
 }
 
+/// The fields of a row that a change set which took effect.
+struct Rewrite {
+    outbox: Outbox,
+    no: u64,
+    fields: HashSet<usize>,
+}
+
 struct Decider<'b> {
     batch: &'b Batch<'b>,
     /// The people who made what was held, besides the sender.
@@ -268,8 +275,8 @@ struct Decider<'b> {
     touched_again: HashSet<Key>,
     /// The rows whose changes by the batch were noted beside those of the log, in order.
     noted: Vec<Key>,
-    /// The fields that the batch set, where it releases held work.
-    rewritten: HashMap<Key, HashSet<usize>>,
+    /// What was set where the batch releases held work, by the batch and by what it has released.
+    rewritten: HashMap<Key, Vec<Rewrite>>,
     released: Vec<HeldOutcome>,
     /// The rows of held work that a person let take effect, and what belongs to them.
     vouched_for: HashSet<Uuid>,

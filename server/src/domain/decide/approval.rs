@@ -1,6 +1,6 @@
 //! Held work that is decided again: because what it waited for came, or because a person says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sync_protocol::code::HeldState;
 use sync_protocol::entity::{Entity as _, EntityKind, HeldItem, Row};
@@ -12,7 +12,7 @@ use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use super::{Decider, HeldOutcome, Source, Verdict, nameless};
+use super::{Decider, HeldOutcome, Rewrite, Source, Verdict, nameless};
 use crate::domain::load::Judged;
 use crate::domain::merge;
 use crate::domain::traces;
@@ -66,8 +66,14 @@ impl<'b> Decider<'b> {
             let key = (mutation.kind, mutation.row_id);
             let before = self.slots.get(&key).and_then(|slot| slot.before.clone());
             self.note_change(mutation, before.as_ref(), &outbox, mutation.row_id);
-            self.rewritten.entry(key).or_default().extend(mutation.patch.iter().map(|(at, _)| *at));
+            self.note_rewrite(mutation, outbox, mutation.no);
         }
+    }
+
+    /// Notes what a change set, for what its author had said of that before and still waits.
+    fn note_rewrite(&mut self, mutation: &Mutation, outbox: Outbox, no: u64) {
+        let fields = mutation.patch.iter().map(|(at, _)| *at).collect();
+        self.rewritten.entry((mutation.kind, mutation.row_id)).or_default().push(Rewrite { outbox, no, fields });
     }
 
     /// Notes a change that its author made of a row by a name, as the log will: who comes next has not seen it. Where
@@ -134,6 +140,9 @@ impl<'b> Decider<'b> {
             if failed.is_none() {
                 self.note_change(mutation, befores[at].as_ref(), &held.outbox, mutation.row_id);
             }
+            if failed.is_none() && verdicts[at].is_written() {
+                self.note_rewrite(mutation, held.outbox, held.no);
+            }
         }
         true
     }
@@ -150,14 +159,18 @@ impl<'b> Decider<'b> {
         (before, verdict)
     }
 
-    /// Leaves out of a held change what its author has set anew since, or in the batch: that came later.
+    /// Leaves out of a held change what its author has set anew since, in the batch, or in what was held as well and
+    /// came up before: that came later.
     fn without_rewritten<'v>(&self, (viewer, held, mutation): &Waiting<'v>) -> Waiting<'v> {
         let mut mutation = self.without_overruled(held, mutation);
         let sender = Source::of(self.batch).writer;
-        let rewritten = self.rewritten.get(&(mutation.kind, mutation.row_id));
-        if let Some(rewritten) = rewritten.filter(|_| sender.knows(&held.outbox, held.no)) {
-            mutation.patch.retain(|(at, _)| !rewritten.contains(at));
-        }
+        let is_later = |rewrite: &&Rewrite| {
+            let is_own = rewrite.outbox == held.outbox && rewrite.no > held.no;
+            is_own || (rewrite.outbox == sender.outbox && sender.knows(&held.outbox, held.no))
+        };
+        let rewrites = self.rewritten.get(&(mutation.kind, mutation.row_id)).into_iter().flatten();
+        let rewritten: HashSet<usize> = rewrites.filter(is_later).flat_map(|rewrite| &rewrite.fields).copied().collect();
+        mutation.patch.retain(|(at, _)| !rewritten.contains(at));
         (*viewer, held.clone(), mutation)
     }
 
