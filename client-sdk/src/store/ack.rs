@@ -79,7 +79,11 @@ impl Inner {
             heads.into_iter().partition(|head| told.given_up.contains(&head.position));
         given_up.iter().try_for_each(|head| self.take_off(head))?;
         self.confirm(&heads)?;
-        self.drop_settled_scopes()?;
+        match from < self.cache.acked {
+            // An answer that the cache has taken before: since then, rows may have left with their scope.
+            true => self.drop_foreign_scopes()?,
+            false => self.drop_settled_scopes()?,
+        }
         self.cache.acked = self.cache.acked.max(upto);
         self.cache.commit()?;
         Ok(Answered { pushed: upto - from, is_foreign: is_outrun, ..told.answered }.with(again))

@@ -251,7 +251,7 @@ impl Inner {
 
     /// Drops rows of scopes that the device does not hold, whatever it knows of the scopes that it held. Rows with
     /// unsettled changes stay until these are settled.
-    fn drop_foreign_scopes(&mut self) -> Result<()> {
+    pub(super) fn drop_foreign_scopes(&mut self) -> Result<()> {
         let scopes: HashSet<Uuid> = self.scopes()?.into_iter().collect();
         if scopes.is_empty() {
             // Nothing was said of scopes yet.

@@ -72,6 +72,26 @@ fn an_answer_that_the_outbox_lost_comes_again_also_from_a_restored_server_which_
 }
 
 #[test]
+fn an_answer_that_comes_again_shows_no_row_of_a_scope_that_was_left_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let [left, stays] = [9, 8].map(Uuid::from_u128);
+    store.apply_scopes(&Scopes { scopes: vec![left, stays] }).unwrap();
+    put(&store, finding(1, 9, "plecat"));
+    put(&store, finding(2, 8, "rămas"));
+    store.flush().unwrap();
+    let saved = Saved::of(folder.path(), "outbox.db");
+    store.apply_result(&answer(&store, 77, true, Vec::new())).unwrap();
+    store.apply_scopes(&Scopes { scopes: vec![stays] }).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    saved.put_back();
+    let store = open(folder.path());
+    store.apply_result(&answer(&store, 77, true, Vec::new())).unwrap();
+    assert_eq!((shown(&store, 1), shown(&store, 2).is_some()), (None, true));
+}
+
+#[test]
 fn a_server_that_lost_the_end_of_a_stretch_gets_only_that_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
