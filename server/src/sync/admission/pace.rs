@@ -6,11 +6,12 @@ const FIRST_GUESS_MS: f64 = 5.0;
 /// As many requests as the first guess counts for.
 const GUESS_COUNTS: u64 = 128;
 /// How much the newest request counts for the pace of the moment, and for the usual one. That it is faster than usual
-/// is believed sooner than that it is slower: a herd that is being sent away costs the processors so much that who is
-/// served meanwhile takes twice as long, and whoever is told the pace of that moment comes when the server has waited.
+/// is believed sooner than that it is slower, as soon as the moment tells so: a herd that is being sent away costs the
+/// processors so much that who is served meanwhile takes twice as long, and whoever is told the pace of that moment
+/// comes when the server has waited. Single requests differ too much to tell.
 const MOMENT: f64 = 1.0 / 32.0;
 const USUAL_FASTER: f64 = 1.0 / 256.0;
-const USUAL_SLOWER: f64 = 1.0 / 2_048.0;
+const USUAL_SLOWER: f64 = 1.0 / 16_384.0;
 /// One device that receives much must not make the server look slow to thousands.
 const LONGEST_MS: f64 = 1_000.0;
 
@@ -33,8 +34,8 @@ impl Pace {
         let held_ms = held_ms.clamp(0.0, LONGEST_MS);
         self.moment_ms += (held_ms - self.moment_ms) * MOMENT;
         self.served += 1;
-        let weight = if held_ms < self.usual_ms { USUAL_FASTER } else { USUAL_SLOWER }.max(1.0 / self.served as f64);
-        self.usual_ms += (held_ms - self.usual_ms) * weight;
+        let weight = if self.moment_ms < self.usual_ms { USUAL_FASTER } else { USUAL_SLOWER };
+        self.usual_ms += (held_ms - self.usual_ms) * weight.max(1.0 / self.served as f64);
     }
 
     /// Returns how long it takes until the next request is done, with `at_once` under way. The faster of the two:

@@ -14,8 +14,9 @@ use super::pace::Pace;
 
 /// Of what goes beyond this, a device is told half: by then the pace is known better.
 const FAR_MS: f64 = 20_000.0;
-/// Called back a little early, so that the queue does not run dry when the pace was taken for slower than it is.
-const EARLY: f64 = 0.85;
+/// Called back early, so that the queue does not run dry when the pace was taken for slower than it is. It holds
+/// seconds of work: who comes too early waits there, and hardly anyone is sent away twice.
+const EARLY: f64 = 0.65;
 /// Devices come later than they are told, by half a second because the header has whole ones, and by another half
 /// because each spreads itself over one. The queue holds those who come early, so that half of it is taken off.
 const LATER_MS: f64 = 500.0;
