@@ -22,7 +22,7 @@ use sync_protocol::patch::empty_row;
 use sync_protocol::rows::{Gone, GoneReason, Rows, VersionedRow};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Checkpoint, Commit, Demand, Message, MutationResult, Outcome, PushResult, Scopes};
+use sync_protocol::wire::{Checkpoint, Commit, Demand, Digests, Message, MutationResult, Outcome, PushResult, Scopes};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -295,6 +295,26 @@ fn a_row_of_a_scope_that_came_and_went_in_a_lost_part_of_the_cache_goes_again() 
     assert!(shown(&store, 1).is_some(), "until the server has said which scopes there are, it may be the device's");
     store.apply_page(&page(Vec::new(), Some(12))).unwrap();
     assert_eq!(shown(&store, 1), None);
+}
+
+#[test]
+fn what_was_fetched_anew_is_compared_although_the_power_is_lost_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let scope = |n| Uuid::from_u128(n);
+    let is_due = |store: &Store| store.inner.lock().is_verification_due().unwrap();
+    store.apply_scopes(&Scopes { scopes: vec![scope(9)] }).unwrap();
+    store.apply_page(&page(Vec::new(), Some(10))).unwrap();
+    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
+    assert!(!is_due(&store));
+    store.apply_scopes(&Scopes { scopes: vec![scope(8), scope(9)] }).unwrap();
+    store.apply_page(&page(Vec::new(), Some(11))).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert!(is_due(&store));
+    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
+    assert!(!is_due(&store));
 }
 
 #[test]
