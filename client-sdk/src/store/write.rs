@@ -211,8 +211,9 @@ impl WriteBatch<'_> {
     pub fn delete(&mut self, kind: EntityKind, id: Uuid) -> Result<()> {
         let key = (kind, id);
         let (seq, before) = self.shown(key)?;
-        // What only refused changes know of is nowhere else.
-        let is_known = seq != LOCAL_ONLY || self.inner.overlay.layers(key).iter().any(|layer| !layer.is_rejected());
+        // What only refused changes know of is nowhere else. A server's version that has not come again is kept aside.
+        let is_laid_over = self.inner.overlay.layers(key).iter().any(|layer| !layer.is_rejected());
+        let is_known = seq != LOCAL_ONLY || is_laid_over || self.inner.cache.is_kept_aside(key)?;
         if is_known {
             self.keep_base(kind, seq, &before)?;
             self.record(key, Op::Delete, Patch::new(), self.seen(kind, seq, &before)?)?;
