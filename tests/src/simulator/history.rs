@@ -183,6 +183,10 @@ impl<'p> History<'p> {
             if phone.store.is_none() {
                 self.queue.push(now, Coming::Start { phone: at });
             }
+            // What is under way may still end as it would have: then the person looks again.
+            if phone.heard.is_some() {
+                self.queue.push(now + RESUME_MS + at as i64 * 50, Coming::Resume { phone: at });
+            }
         }
         for round in 0..ROUNDS {
             for at in 0..self.phones.len() {
