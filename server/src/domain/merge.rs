@@ -109,13 +109,11 @@ impl Writer<'_> {
         self.outbox.device == outbox.device && (self.outbox.incarnation == outbox.incarnation || continues())
     }
 
-    /// Whether its edits are shown rather than one that is on the server. The order is arbitrary but the same for
-    /// everyone; what does not come from a phone stands above it. Of what one outbox says under two names, the later
-    /// one is shown.
+    /// Whether its edits are shown rather than one that is on the server. What does not come from a phone stands above
+    /// it. Of what one outbox says under two names, the later one is shown.
     fn outranks(&self, current: &FieldChange) -> bool {
-        let rank = |outbox: &Outbox| (outbox.device, outbox.incarnation);
         let is_office = self.outbox.device.is_nil();
-        current.outbox.is_some_and(|other| is_office || rank(&self.outbox) >= rank(&other))
+        current.outbox.is_some_and(|other| is_office || self.outbox.rank() >= other.rank())
     }
 }
 

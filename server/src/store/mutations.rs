@@ -19,6 +19,14 @@ pub struct Outbox {
     pub incarnation: Uuid,
 }
 
+impl Outbox {
+    /// Returns whose edits are shown where two phones set one field: those of the higher one. The order is arbitrary but
+    /// the same for everyone.
+    pub fn rank(&self) -> (Uuid, Uuid) {
+        (self.device, self.incarnation)
+    }
+}
+
 /// A mutation with its result, as it is kept.
 #[derive(Clone, Debug)]
 pub struct MutationRecord {

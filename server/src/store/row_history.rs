@@ -184,12 +184,16 @@ fn shares(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
     }
     let mut rest = change;
     let mut parts = Vec::new();
-    for by in &released {
+    // Where several set one field, it shows what the highest said, and of that one the last.
+    let mut released: Vec<&Released> = released.iter().collect();
+    released.sort_by_key(|by| (by.outbox.rank(), by.no));
+    for by in released.into_iter().rev() {
         let (its, others) = rest.old.into_iter().partition(|(name, _)| by.fields.contains(name.as_str()));
         rest.old = others;
         parts.push(part(&rest, by, its));
     }
     parts.retain(|part| !part.old.is_empty());
+    parts.reverse();
     if !rest.old.is_empty() {
         parts.insert(0, rest);
     }
@@ -246,4 +250,41 @@ pub async fn graves(
             Ok(Grave { row, seq: record.int(1)? as u64, actor: record.opt_uuid(3)? })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_several_set_in_one_commit_is_the_change_of_whose_value_is_shown() {
+        let outbox = |device| Outbox {
+            programme: Uuid::nil(),
+            device: Uuid::from_u128(device),
+            incarnation: Uuid::from_u128(1),
+        };
+        let by = |device, no, fields: &[&'static str]| Released {
+            outbox: outbox(device),
+            no,
+            author: Uuid::from_u128(device),
+            is_creation: false,
+            fields: fields.iter().copied().collect(),
+        };
+        let change = FieldChange {
+            row_id: Uuid::from_u128(9),
+            seq: 5,
+            old: ["text", "due_on"].map(|name| (name.to_owned(), Value::Null)).into(),
+            outbox: Some(outbox(1)),
+            no: 1,
+            actor: None,
+            is_verbatim: false,
+            names: vec![Uuid::from_u128(9)],
+        };
+        let lost = by(2, 7, &["due_on", "text"]);
+        for released in [vec![lost.clone(), by(3, 4, &["text"]), by(3, 5, &["text"])], vec![by(3, 5, &["text"]), lost]] {
+            let shared = shared_out(vec![(change.clone(), released)]);
+            let told = shared.iter().map(|part| (part.outbox.unwrap().device.as_u128(), part.no, part.old.len()));
+            assert_eq!(told.collect::<Vec<_>>(), [(2, 7, 1), (3, 5, 1)]);
+        }
+    }
 }
