@@ -122,6 +122,7 @@ steps! {
     forks(programme: Uuid) -> Vec<Fork>;
     graves(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Grave>;
     refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Mutation>;
+    refused(programme: Uuid, kind: EntityKind) -> Vec<Mutation>;
     held_for(programme: Uuid, rows: &[Uuid]) -> Vec<HeldMutation>;
     held_between(outbox: &Outbox, first: u64, last: u64) -> Vec<HeldMutation>;
     later_changes(held: &HeldMutation, kind: EntityKind, row: Uuid) -> Vec<Option<Mutation>>;

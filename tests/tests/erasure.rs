@@ -13,6 +13,7 @@ use sync_protocol::entity::{
 use sync_protocol::id::{AttendeeId, EmploymentId, MonthlyJobStatusId, PositionId};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
+use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES, OFFICER, PASSWORD, RADU, email};
 use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
 use tests::state::{number, texts};
@@ -238,6 +239,24 @@ async fn a_person_whose_creation_was_refused_is_erased_from_what_was_sent() {
     assert_eq!((told.answer.unwrap().code.as_str(), told.fields), ("REJECT_ERASED", vec![]));
     assert_eq!(phone.get::<Employment>(hired.id).unwrap(), None);
     assert_eq!(erase(&office, "EMPLOYMENT", hired.id).await["code"], "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_the_person_that_was_refused_goes_with_the_person() {
+    let server = TestServer::new().await;
+    programme::load(&server.app).await;
+    let job = employed(&server).await;
+    let mut other = Device::enrol(server.address, ANA).await;
+    let too_long = MonthlyJobStatus { hours_worked: Some(9_999), ..month(&job) };
+    let no = other.create(&too_long);
+    assert_eq!(other.sync().await.outcome(no), Outcome::Rejected);
+    let db = &server.app.office;
+    assert!(sightings(db).await.contains(&"mutation_line (payload)".to_owned()));
+    assert_eq!(erase(&officer(&server).await, "EMPLOYMENT", job.id).await["__typename"], "ErasePersonSuccess");
+    assert_eq!(sightings(db).await, [""; 0]);
+    other.sync().await;
+    let erased: Vec<Uuid> = other.cache.all::<Erasure>().iter().map(|erasure| erasure.subject_id).collect();
+    assert!(erased.contains(&too_long.id.0), "every phone is told to let go of it: {erased:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -333,6 +333,18 @@ pub async fn refused_creations(
     Ok(refused)
 }
 
+/// Returns every change of a kind that was refused, as far as it is still kept what it said. Few are refused.
+pub async fn refused(conn: &mut Conn, programme: Uuid, kind: EntityKind) -> Result<Vec<Mutation>, StoreError> {
+    const REFUSED: &str = "SELECT payload FROM mutation_line \
+        WHERE programme_id = $1 AND kind = $2::int AND outcome = 'R' AND payload IS NOT NULL";
+    let records = conn.query(Sql::new(REFUSED).bind(programme).bind(i32::from(kind.number()))).await?;
+    let mut refused = Vec::with_capacity(records.len());
+    for record in records {
+        refused.extend(Mutation::decode(&record.bytes(0)?));
+    }
+    Ok(refused)
+}
+
 /// Gives the rows of this transaction their number, as the last statement before the commit.
 pub async fn seal(
     tx: &mut Tx,

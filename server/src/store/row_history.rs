@@ -281,7 +281,8 @@ mod tests {
             names: vec![Uuid::from_u128(9)],
         };
         let lost = by(2, 7, &["due_on", "text"]);
-        for released in [vec![lost.clone(), by(3, 4, &["text"]), by(3, 5, &["text"])], vec![by(3, 5, &["text"]), lost]] {
+        for released in [vec![lost.clone(), by(3, 4, &["text"]), by(3, 5, &["text"])], vec![by(3, 5, &["text"]), lost]]
+        {
             let shared = shared_out(vec![(change.clone(), released)]);
             let told = shared.iter().map(|part| (part.outbox.unwrap().device.as_u128(), part.no, part.old.len()));
             assert_eq!(told.collect::<Vec<_>>(), [(2, 7, 1), (3, 5, 1)]);

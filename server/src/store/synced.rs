@@ -113,6 +113,8 @@ pub trait WriteTx: Send + Sized {
         kind: EntityKind,
         ids: &[Uuid],
     ) -> impl Future<Output = Answer<Vec<Mutation>>> + Send;
+    /// Returns every change of a kind that was refused, as far as it is still kept what it said.
+    fn refused(&mut self, programme: Uuid, kind: EntityKind) -> impl Future<Output = Answer<Vec<Mutation>>> + Send;
     /// Returns the mutations that wait for one of the rows, oldest first, and locks them.
     fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> impl Future<Output = Answer<Vec<HeldMutation>>> + Send;
     /// Returns the mutations of an outbox with numbers `first..=last` that are held, in order, and locks them.
@@ -321,6 +323,10 @@ impl WriteTx for Tx {
 
     async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Mutation>> {
         mutations::refused_creations(self, programme, kind, ids).await
+    }
+
+    async fn refused(&mut self, programme: Uuid, kind: EntityKind) -> Answer<Vec<Mutation>> {
+        mutations::refused(self, programme, kind).await
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {

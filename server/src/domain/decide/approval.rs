@@ -169,7 +169,8 @@ impl<'b> Decider<'b> {
             is_own || (rewrite.outbox == sender.outbox && sender.knows(&held.outbox, held.no))
         };
         let rewrites = self.rewritten.get(&(mutation.kind, mutation.row_id)).into_iter().flatten();
-        let rewritten: HashSet<usize> = rewrites.filter(is_later).flat_map(|rewrite| &rewrite.fields).copied().collect();
+        let rewritten: HashSet<usize> =
+            rewrites.filter(is_later).flat_map(|rewrite| &rewrite.fields).copied().collect();
         mutation.patch.retain(|(at, _)| !rewritten.contains(at));
         (*viewer, held.clone(), mutation)
     }

@@ -91,6 +91,10 @@ async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Resu
         let ids = found.iter().map(|row| row.id).collect();
         let children = with_merged(tx, programme, ids, &mut circle).await?;
         circle.records.extend(children.iter().map(|id| (child, *id)));
+        // What was refused has no row that names the person.
+        let refused = tx.refused(programme, child).await?.into_iter();
+        let about = refused.filter(|mutation| names_one(mutation, at, &persons));
+        circle.records.extend(about.filter(|_| is_erasable(child)).map(|mutation| (child, mutation.row_id)));
     }
     add_held(tx, programme, kind, &persons, &mut circle).await?;
     let ids = circle.ids();
@@ -163,6 +167,12 @@ async fn add_held(
         circle.records.extend(subject.map(|kind| (kind, item.subject_id)));
     }
     Ok(())
+}
+
+/// Whether a change says of a field that it is one of the records.
+fn names_one(mutation: &Mutation, at: usize, ids: &[Uuid]) -> bool {
+    let named = mutation.patch.iter().filter(|(position, _)| *position == at).filter_map(|(_, value)| value.as_uuid());
+    named.into_iter().any(|id| ids.contains(&id))
 }
 
 /// Whether a held change names one of the records.

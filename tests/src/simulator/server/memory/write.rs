@@ -163,13 +163,16 @@ impl WriteTx for MemoryTx {
     }
 
     async fn refused_creations(&mut self, programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Answer<Vec<Mutation>> {
+        let refused = self.refused(programme, kind).await?.into_iter();
+        Ok(refused.filter(|mutation| mutation.op == Op::Put && ids.contains(&mutation.row_id)).collect())
+    }
+
+    async fn refused(&mut self, programme: Uuid, kind: EntityKind) -> Answer<Vec<Mutation>> {
         self.store.call().await;
         let kept = self.state.mutations.iter().filter(|((outbox, _), _)| outbox.0 == programme);
-        let refused = kept
-            .map(|(_, kept)| &kept.record)
-            .filter(|record| record.outcome == 'R' && record.kind == kind.number() && ids.contains(&record.row_id));
-        let sent = refused.filter_map(|record| Mutation::decode(record.payload.as_ref()?).ok());
-        Ok(sent.filter(|mutation| mutation.op == Op::Put).collect())
+        let refused =
+            kept.map(|(_, kept)| &kept.record).filter(|record| record.outcome == 'R' && record.kind == kind.number());
+        Ok(refused.filter_map(|record| Mutation::decode(record.payload.as_ref()?).ok()).collect())
     }
 
     async fn held_for(&mut self, programme: Uuid, rows: &[Uuid]) -> Answer<Vec<HeldMutation>> {
