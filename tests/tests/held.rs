@@ -314,6 +314,20 @@ async fn an_older_change_that_waited_does_not_undo_what_its_author_wrote_with_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_that_waited_the_later_one_is_shown_also_where_their_author_brings_the_row() {
+    let (_server, mut phone, _tablet) = started().await;
+    let visit = sample::visit(ENTERPRISES[0], ANA);
+    for summary in ["prima", "a doua"] {
+        let no = phone.change(&visit, &Visit { summary: Some(summary.to_owned()), ..visit.clone() }, 0);
+        assert_eq!(phone.sync().await.outcome(no), Outcome::Held);
+    }
+    phone.create(&visit);
+    phone.sync().await;
+    assert_eq!(phone.cache.get::<Visit>(visit.id).unwrap().summary.as_deref(), Some("a doua"));
+    assert_eq!((phone.cache.all::<Conflict>(), states(&phone)), (vec![], vec![HeldState::Applied; 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_older_change_that_waited_does_not_undo_the_row_that_its_author_made_anew_and_that_waited_as_well() {
     let (_server, mut phone, mut tablet) = started().await;
     let missing = sample::visit(ENTERPRISES[0], ANA);

@@ -164,9 +164,9 @@ impl<'b> Decider<'b> {
     fn without_rewritten<'v>(&self, (viewer, held, mutation): &Waiting<'v>) -> Waiting<'v> {
         let mut mutation = self.without_overruled(held, mutation);
         let sender = Source::of(self.batch).writer;
-        let is_later = |rewrite: &&Rewrite| {
-            let is_own = rewrite.outbox == held.outbox && rewrite.no > held.no;
-            is_own || (rewrite.outbox == sender.outbox && sender.knows(&held.outbox, held.no))
+        let is_later = |rewrite: &&Rewrite| match rewrite.outbox == held.outbox {
+            true => rewrite.no > held.no,
+            false => rewrite.outbox == sender.outbox && sender.knows(&held.outbox, held.no),
         };
         let rewrites = self.rewritten.get(&(mutation.kind, mutation.row_id)).into_iter().flatten();
         let rewritten: HashSet<usize> =
