@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Steps that only the office takes, whose batches have one change and are not sent again by a device.
-const OFFICE_STEPS: [&str; 3] = ["target_of", "held_between", "purge"];
+const OFFICE_STEPS: [&str; 4] = ["target_of", "held_between", "purge", "refused"];
 /// A batch has up to so many changes more than it needs, so that what is stopped stands at every position.
 const POSITIONS: u64 = 50;
 
