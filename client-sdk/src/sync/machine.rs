@@ -165,7 +165,7 @@ impl Machine {
         run.is_welcome = true;
         let mut commands = Vec::new();
         // Before the place that makes the server say so is forgotten.
-        commands.extend(doubtful_after(welcome, &view.store.cursor).map(|after_seq| Command::AskAgain { after_seq }));
+        commands.extend(doubtful_after(welcome, view).map(|after_seq| Command::AskAgain { after_seq }));
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
             if !welcome.earlier.is_empty() {
@@ -278,10 +278,13 @@ impl Machine {
     }
 }
 
-/// Returns the number after which answers are of a history that the server has left; `None` when it left none.
-fn doubtful_after(welcome: &Welcome, own: &Cursor) -> Option<u64> {
+/// Returns the number after which answers are of a history that the server has left; `None` when it left none. A cache
+/// that was made anew, or lost all with the power, does not know its place: there, all are when the server lacks changes
+/// that it had.
+fn doubtful_after(welcome: &Welcome, view: &StateView) -> Option<u64> {
+    let own = &view.store.cursor;
     match (welcome.history, welcome.common) {
-        _ if own.epoch.is_nil() => None,
+        _ if own.epoch.is_nil() => (welcome.last_no < view.store.acked_no).then_some(0),
         (History::Same, _) => (own.epoch != welcome.epoch).then_some(own.seq),
         // The device was away for too long, which is no other history.
         (History::Other, Some(common)) => (common != *own).then_some(common.seq),

@@ -237,6 +237,18 @@ fn answers_of_a_history_that_was_left_are_asked_for_again() {
 }
 
 #[test]
+fn a_cache_that_lost_its_place_has_answers_asked_for_again_where_the_server_lacks_changes() {
+    for (last_no, is_asked) in [(7, false), (3, true)] {
+        let mut lost = view(7, 7);
+        lost.store.cursor = Cursor::default();
+        let mut machine = Machine::new(0);
+        machine.handle(Event::Wake, &lost);
+        let commands = machine.handle(welcome(last_no, History::Same), &lost);
+        assert_eq!(commands.contains(&Command::AskAgain { after_seq: 0 }), is_asked, "{commands:?}");
+    }
+}
+
+#[test]
 fn the_same_number_with_another_hash_is_noticed_with_and_without_a_push() {
     for last_no in [7, 8] {
         let mut other = view(7, last_no);
