@@ -26,7 +26,10 @@ impl Store {
             inner.outbox.durably(|outbox| outbox.ask_again(after_seq))?;
             // Not before: where the file keeps them, what was said of them counts.
             inner.outbox.asked.into_iter().for_each(|asked| inner.outbox.stretches.forget_after(asked));
-            Ok(())
+            inner.cache.commit()?;
+            inner.cache.begin()?;
+            inner.hold_known_again(after_seq)?;
+            inner.cache.commit()
         })?;
         self.notify_recorded();
         Ok(())

@@ -23,15 +23,32 @@ impl Inner {
     /// Shows changes as waiting again that were decided in a history which the server has left. What it says of them now
     /// comes with the page, which is kept after this: a crash in between only makes it come again.
     pub(super) fn hold_again(&mut self, rows: &[Rows]) -> Result<()> {
-        let mut again = Vec::new();
+        let mut news = Vec::new();
         for item in items(rows) {
-            let Some((position, state)) = self.subject(&item.row)? else { continue };
-            if position > self.outbox.acked || self.has_item(item)? {
-                continue;
+            if !self.has_item(item)? {
+                news.push(&item.row);
             }
+        }
+        self.hold_undecided(&news)
+    }
+
+    /// The same where the cache has the item as it is on a restored server: a loss of power took the decision from the
+    /// cache, and left it in the outbox.
+    pub(super) fn hold_known_again(&mut self, upto_seq: u64) -> Result<()> {
+        let kept = self.own_items()?;
+        let kept: Vec<&Row> = kept.iter().filter(|(seq, _)| *seq <= upto_seq as i64).map(|(_, row)| row).collect();
+        self.hold_undecided(&kept)
+    }
+
+    fn hold_undecided(&mut self, items: &[&Row]) -> Result<()> {
+        let mut again = Vec::new();
+        for item in items {
+            let Some((position, state)) = self.subject(item)?.filter(|(at, _)| *at <= self.outbox.acked) else {
+                continue;
+            };
             let Some(head) = self.outbox.heads_between(position - 1, position)?.pop() else { continue };
-            if self.is_decided_otherwise(&head, state, &item.row)? {
-                again.push((head, self.reason(&item.row, &self.outbox.mutation(position)?)?));
+            if self.is_decided_otherwise(&head, state, item)? {
+                again.push((head, self.reason(item, &self.outbox.mutation(position)?)?));
             }
         }
         if again.is_empty() {
@@ -43,6 +60,12 @@ impl Inner {
         })?;
         self.overlay = Overlay::load(&self.outbox)?;
         again.iter().try_for_each(|(head, _)| self.lay_over_shown(head.key))
+    }
+
+    /// Returns the items about changes of this device.
+    fn own_items(&self) -> Result<Vec<(i64, Row)>> {
+        let query = Query::new().filter(Filter::Eq("device_id", Value::Uuid(self.outbox.device))).limit(u32::MAX);
+        query::run(&self.cache, EntityKind::HeldItem, &query)
     }
 
     /// Whether this version of an item, or a later one, is here.
@@ -101,8 +124,7 @@ impl Inner {
         if self.overlay.in_state(ChangeState::Held).is_empty() {
             return Ok(applied);
         }
-        let query = Query::new().filter(Filter::Eq("device_id", Value::Uuid(self.outbox.device))).limit(u32::MAX);
-        for (_, item) in query::run(&self.cache, EntityKind::HeldItem, &query)? {
+        for (_, item) in self.own_items()? {
             self.apply_held_item(&item, &mut applied, touched)?;
         }
         Ok(applied)

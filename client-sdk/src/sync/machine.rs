@@ -6,7 +6,6 @@ mod run;
 
 pub use event::{Command, Event, Failure, Notice, StateView};
 
-use sync_protocol::cursor::Cursor;
 use sync_protocol::wire::{History, Message, PROTOCOL, Welcome};
 
 use run::Run;

@@ -37,6 +37,28 @@ fn a_decision_that_a_loss_of_power_undid_in_the_outbox_is_known_from_the_cache()
     }
 }
 
+#[test]
+fn a_decision_that_a_restored_server_lost_and_a_loss_of_power_took_from_the_cache_is_open_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(1, 9, "a"));
+    store.apply_result(&answer(&store, 5, false, vec![result(1, Outcome::Held)])).unwrap();
+    let incarnation = store.hello("test", 0).unwrap().incarnation;
+    store.apply_page(&item(&store, incarnation, 1, "HELD", 5)).unwrap();
+    store.flush().unwrap();
+    let saved = Saved::of(folder.path(), "cache.db");
+    store.apply_page(&item(&store, incarnation, 1, "RETURNED", 8)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    saved.put_back();
+    let store = open(folder.path());
+    assert_eq!((store.status().unwrap().held, store.status().unwrap().rejected), (0, 1));
+    store.ask_again(4).unwrap();
+    assert_eq!(store.status().unwrap().held, 0, "the item is of the history that was left");
+    store.ask_again(5).unwrap();
+    assert_eq!((store.status().unwrap().held, store.status().unwrap().rejected), (1, 0));
+}
+
 /// A server that has what is here up to a number, and something else after it.
 fn part_after(store: &Store, upto_no: u64, upto_hash: ChainHash) {
     let demand = Some(Demand::NewIncarnation);
