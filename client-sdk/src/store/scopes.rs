@@ -103,13 +103,13 @@ impl Inner {
     /// Sets which scopes are behind; all others have everything up to the cursor. Once none is, all is compared: what is
     /// fetched anew does not tell what is gone, and a loss of power may come before the comparison.
     pub(super) fn set_behind(&self, behind: &[(Uuid, Position)]) -> Result<()> {
-        if behind.is_empty() && !self.behind()?.is_empty() {
-            self.verify_soon()?;
-        }
         self.cache.run(
             "UPDATE _scope SET behind_seq = NULL, behind_kind = NULL, behind_row = NULL WHERE behind_seq IS NOT NULL",
             [],
         )?;
+        if behind.is_empty() && self.cache.conn.changes() > 0 {
+            self.verify_soon()?;
+        }
         behind.iter().try_for_each(|(scope, position)| self.put_scope(*scope, Some(position)))
     }
 

@@ -22,7 +22,7 @@ use sync_protocol::patch::empty_row;
 use sync_protocol::rows::{Gone, GoneReason, Rows, VersionedRow};
 use sync_protocol::time::Timestamp;
 use sync_protocol::value::Value;
-use sync_protocol::wire::{Checkpoint, Commit, Demand, Digests, Message, MutationResult, Outcome, PushResult, Scopes};
+use sync_protocol::wire::{Checkpoint, Commit, Demand, Message, MutationResult, Outcome, PushResult, Scopes};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -298,26 +298,6 @@ fn a_row_of_a_scope_that_came_and_went_in_a_lost_part_of_the_cache_goes_again() 
 }
 
 #[test]
-fn what_was_fetched_anew_is_compared_although_the_power_is_lost_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let scope = |n| Uuid::from_u128(n);
-    let is_due = |store: &Store| store.inner.lock().is_verification_due().unwrap();
-    store.apply_scopes(&Scopes { scopes: vec![scope(9)] }).unwrap();
-    store.apply_page(&page(Vec::new(), Some(10))).unwrap();
-    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
-    assert!(!is_due(&store));
-    store.apply_scopes(&Scopes { scopes: vec![scope(8), scope(9)] }).unwrap();
-    store.apply_page(&page(Vec::new(), Some(11))).unwrap();
-    store.flush().unwrap();
-    drop(store);
-    let store = open(folder.path());
-    assert!(is_due(&store));
-    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
-    assert!(!is_due(&store));
-}
-
-#[test]
 fn a_row_that_was_asked_for_and_does_not_come_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
@@ -380,18 +360,6 @@ fn a_rejected_row_stays_editable_and_is_sent_whole_once_it_is_put_right() {
     assert_eq!(again.patch.len(), 2, "the parts that were right are missing");
     assert_eq!(shown(&store, 1), Some(("corect".to_owned(), 0, RowState::Pending)));
     assert!(store.rejected(10).unwrap().is_empty());
-}
-
-#[test]
-fn a_row_that_a_restored_server_has_yet_to_send_again_is_deleted_there_although_a_change_of_it_was_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    store.apply_page(&page(vec![(5, finding(1, 9, "al serverului"))], Some(5))).unwrap();
-    patch(&store, 1, "text", "refuzat");
-    store.start_over().unwrap();
-    store.apply_result(&answer(&store, 0, false, vec![result(1, Outcome::Rejected)])).unwrap();
-    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
-    assert_eq!((shown(&store, 1), store.status().unwrap().pending), (None, 1));
 }
 
 #[test]

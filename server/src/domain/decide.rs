@@ -12,14 +12,14 @@ use sync_protocol::time::Timestamp;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use self::approval::Approval;
+use self::approval::{Approval, Rewrite};
 use super::load::{Key, Loaded, references};
 use super::merge::{Clash, Writer};
 use super::traces;
 use super::traces::Voided;
 use super::viewer::Viewer;
 use super::write::{Batch, Incoming};
-use crate::store::mutations::{HeldMutation, Outbox};
+use crate::store::mutations::HeldMutation;
 
 mod aliased;
 mod approval;
@@ -257,13 +257,6 @@ impl<'v> Source<'v> {
     fn is_office(&self) -> bool {
         self.writer.outbox.device.is_nil()
     }
-}
-
-/// The fields of a row that a change set which took effect.
-struct Rewrite {
-    outbox: Outbox,
-    no: u64,
-    fields: HashSet<usize>,
 }
 
 struct Decider<'b> {

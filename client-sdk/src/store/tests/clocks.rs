@@ -74,3 +74,23 @@ fn rows_are_compared_once_a_day_of_the_server_whatever_the_phone_shows() {
     store.verify_soon().unwrap();
     assert!(is_due(&store));
 }
+
+#[test]
+fn what_was_fetched_anew_is_compared_although_the_power_is_lost_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let scope = |n| Uuid::from_u128(n);
+    let is_due = |store: &Store| store.inner.lock().is_verification_due().unwrap();
+    store.apply_scopes(&Scopes { scopes: vec![scope(9)] }).unwrap();
+    store.apply_page(&page(Vec::new(), Some(10))).unwrap();
+    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
+    assert!(!is_due(&store));
+    store.apply_scopes(&Scopes { scopes: vec![scope(8), scope(9)] }).unwrap();
+    store.apply_page(&page(Vec::new(), Some(11))).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert!(is_due(&store));
+    store.apply_digests(&Digests { scopes: Vec::new() }).unwrap();
+    assert!(!is_due(&store));
+}

@@ -216,3 +216,15 @@ fn a_row_that_the_server_keeps_against_its_voiding_is_shown_without_what_was_ref
     let kept = shown(&store, 1).map(|(text, seq, _)| (text, seq));
     assert_eq!(kept, Some(("a".to_owned(), 1)));
 }
+
+#[test]
+fn a_row_that_a_restored_server_has_yet_to_send_again_is_deleted_there_although_a_change_of_it_was_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.apply_page(&page(vec![(5, finding(1, 9, "al serverului"))], Some(5))).unwrap();
+    patch(&store, 1, "text", "refuzat");
+    store.start_over().unwrap();
+    store.apply_result(&answer(&store, 0, false, vec![result(1, Outcome::Rejected)])).unwrap();
+    store.write(|batch| batch.delete(KIND, Uuid::from_u128(1))).unwrap();
+    assert_eq!((shown(&store, 1), store.status().unwrap().pending), (None, 1));
+}

@@ -12,7 +12,7 @@ use sync_protocol::value::Value;
 use sync_protocol::wire::{MutationResult, Outcome};
 use uuid::Uuid;
 
-use super::{Decider, HeldOutcome, Rewrite, Source, Verdict, nameless};
+use super::{Decider, HeldOutcome, Source, Verdict, nameless};
 use crate::domain::load::Judged;
 use crate::domain::merge;
 use crate::domain::traces;
@@ -28,6 +28,13 @@ pub(super) struct Approval {
     pub(super) outbox: Outbox,
     /// Who approves.
     pub(super) by: UserId,
+}
+
+/// The fields of a row that a change set which took effect.
+pub(super) struct Rewrite {
+    outbox: Outbox,
+    no: u64,
+    fields: HashSet<usize>,
 }
 
 /// A held mutation, and on whose behalf it is decided again.

@@ -9,7 +9,7 @@ use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::merging::{lock_rows, referring_to};
-use super::{Key, Loaded};
+use super::{Key, Loaded, references};
 use crate::domain::traces;
 use crate::domain::write::Batch;
 use crate::store::{StoreError, WriteTx};
@@ -93,7 +93,8 @@ async fn circle(tx: &mut impl WriteTx, programme: Uuid, (kind, id): Key) -> Resu
         circle.records.extend(children.iter().map(|id| (child, *id)));
         // What was refused has no row that names the person.
         let refused = tx.refused(programme, child).await?.into_iter();
-        let about = refused.filter(|mutation| names_one(mutation, at, &persons));
+        let is_about = |(of, id): Key| of == kind && persons.contains(&id);
+        let about = refused.filter(|mutation| references(mutation).any(is_about));
         circle.records.extend(about.filter(|_| is_erasable(child)).map(|mutation| (child, mutation.row_id)));
     }
     add_held(tx, programme, kind, &persons, &mut circle).await?;
@@ -167,12 +168,6 @@ async fn add_held(
         circle.records.extend(subject.map(|kind| (kind, item.subject_id)));
     }
     Ok(())
-}
-
-/// Whether a change says of a field that it is one of the records.
-fn names_one(mutation: &Mutation, at: usize, ids: &[Uuid]) -> bool {
-    let named = mutation.patch.iter().filter(|(position, _)| *position == at).filter_map(|(_, value)| value.as_uuid());
-    named.into_iter().any(|id| ids.contains(&id))
 }
 
 /// Whether a held change names one of the records.
