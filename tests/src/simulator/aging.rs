@@ -12,7 +12,7 @@ use super::disk::KEY;
 const READ_ONLY: [EntityKind; 4] = [EntityKind::Enterprise, EntityKind::Programme, EntityKind::User, EntityKind::Form];
 
 /// The outbox before answers were kept by the stretch: every change said itself what became of it. It had one
-/// incarnation only.
+/// incarnation only, and nothing in it was emptied.
 const OLDER_OUTBOX: &str = "
     BEGIN EXCLUSIVE;
     UPDATE change SET
@@ -25,6 +25,10 @@ const OLDER_OUTBOX: &str = "
     DROP TABLE emptied;
     PRAGMA user_version = 1;
     COMMIT;
+";
+/// Whether an older version could have left this outbox.
+const COULD_BE_OLDER: &str = "
+    SELECT NOT EXISTS (SELECT * FROM earlier_incarnation) AND NOT EXISTS (SELECT * FROM emptied)
 ";
 /// The cache before rows were compared with the server's, and before new scopes were shown at once.
 const OLDER_CACHE: &str = "
@@ -52,8 +56,7 @@ pub fn age(folder: &Path, vfs: &str, versions: u32) -> rusqlite::Result<()> {
     if versions > 1 {
         cache.execute_batch(OLDER_CACHE)?;
         let outbox = open(&folder.join("outbox.db"), vfs)?;
-        let incarnations: i64 = outbox.query_row("SELECT count(*) FROM earlier_incarnation", [], |row| row.get(0))?;
-        if incarnations == 0 {
+        if outbox.query_row(COULD_BE_OLDER, [], |row| row.get(0))? {
             outbox.execute_batch(OLDER_OUTBOX)?;
         }
     }
