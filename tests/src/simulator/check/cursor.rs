@@ -21,9 +21,10 @@ pub fn promised(history: &mut History<'_>, at: usize, request: u64) {
         let Some(phone) = history.phones[at].as_ref() else { return };
         let Some(store) = phone.store.as_ref().filter(|_| phone.complete == Some(promise.cursor)) else { return };
         // After a restore, or where digests differ, the phone knows that rows may be wrong and does not say that it
-        // is up to date.
+        // is up to date. Nor does it where it has answers given again, which tell the numbers of its own rows.
+        let Ok(view) = store.sync_view() else { return };
         // A save that failed meanwhile may have undone the rows, and the cursor with them.
-        if !store.sync_view().is_ok_and(|view| !view.is_repairing && view.cursor == promise.cursor) {
+        if view.is_repairing || view.is_seeking || view.cursor != promise.cursor {
             return;
         }
         // Seldom asked for, and reading every change takes time.
