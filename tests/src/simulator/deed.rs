@@ -85,6 +85,8 @@ pub struct Deeds {
     months: BTreeMap<Uuid, (EmploymentId, Date)>,
     /// Records about people that were erased, with what had been merged into them, and their months under every name.
     erased: BTreeSet<Uuid>,
+    /// Which phones went back to an older state, and the next deed then.
+    returns: Vec<(usize, usize)>,
 }
 
 /// What the office decided of two rows.
@@ -268,12 +270,13 @@ impl Deeds {
         known
     }
 
-    /// Returns the deeds on a field that came before another one on the same phone, which still has them.
+    /// Returns the deeds on a field that came before another one on the same phone, which still had them.
     fn own_before(&self, deed: usize, at: usize) -> impl Iterator<Item = usize> {
         let of = &self.list[deed];
-        let is_own = move |other: &usize| {
-            let other = &self.list[*other];
-            other.place == of.place && of.place != Place::Office && !other.may_be_lost
+        let is_own = move |number: &usize| {
+            let other = &self.list[*number];
+            let is_kept = !other.may_be_lost || !self.went_back(of.place, (*number, deed));
+            other.place == of.place && of.place != Place::Office && is_kept
         };
         self.writers(of.kind, of.row, at).iter().copied().filter(move |other| *other < deed).filter(is_own)
     }
@@ -282,6 +285,13 @@ impl Deeds {
     pub fn forget_phone(&mut self, phone: usize, since: Timestamp) {
         let lost = |deed: &&mut Deed| deed.place == Place::Phone(phone) && deed.at >= since;
         self.list.iter_mut().filter(lost).for_each(|deed| deed.may_be_lost = true);
+        self.returns.push((phone, self.list.len()));
+    }
+
+    /// Returns whether a phone went back to an older state between two deeds.
+    fn went_back(&self, place: Place, (before, after): (usize, usize)) -> bool {
+        let is_between = |(phone, next): &(usize, usize)| place == Place::Phone(*phone) && before < *next && *next <= after;
+        self.returns.iter().any(is_between)
     }
 
     /// Notes that the server went back: what the office did since then is gone, and nobody has it.
