@@ -48,7 +48,7 @@ impl Inner {
         let upto = self.outbox.offset + result.upto_no;
         let is_ours = self.outbox.hash_at(upto)? == Some(result.upto_hash);
         if is_ours {
-            self.outbox.share(upto, result.demand);
+            self.outbox.share(upto, result.demand)?;
         }
         let is_outrun = self.outbox.is_outrun()?;
         let again = if is_ours { self.take_again(result)? } else { Answered::default() };

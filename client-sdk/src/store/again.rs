@@ -74,10 +74,7 @@ impl Outbox {
     /// cannot be sent under its number, and is passed.
     pub(super) fn asks_after(&self) -> Result<Option<u64>> {
         let Some(asked) = self.asked else { return Ok(None) };
-        let mut after = asked.max(self.floor()?);
-        while after < self.acked && self.provable_upto(after)? == after {
-            after += 1;
-        }
+        let after = self.before_provable(asked.max(self.floor()?), self.acked)?;
         Ok((after < self.acked).then_some(after))
     }
 

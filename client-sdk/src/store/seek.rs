@@ -17,13 +17,14 @@ const STEP: u64 = 16;
 /// A search that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seek {
-    /// What comes after this position is sent again; up to here both are the same once `is_found`.
+    /// What comes after this position is sent again.
     after: u64,
     /// How many changes the next step goes back.
     step: u64,
     /// Whether a request has asked: what the server says before is the answer to something else.
     is_asked: bool,
-    is_found: bool,
+    /// Up to where both are known to be the same.
+    shared: Option<u64>,
 }
 
 /// What to do about a server that has something else.
@@ -88,15 +89,23 @@ impl Outbox {
         }
     }
 
-    /// Notes that the server has the same up to a position.
-    pub(super) fn share(&mut self, upto: u64, demand: Option<Demand>) {
+    /// Notes that the server has the same up to a position. What was pushed when the search began tells so, too, but not
+    /// what became of changes that are asked for again: those are still sent.
+    pub(super) fn share(&mut self, upto: u64, demand: Option<Demand>) -> Result<()> {
+        let is_all = self.asks_after()?.is_none();
         match &mut self.seek {
-            Some(seek) if seek.is_asked && upto >= seek.after => (seek.after, seek.is_found) = (upto, true),
+            Some(seek) if upto >= seek.shared.unwrap_or(seek.after) => {
+                seek.shared = Some(upto);
+                if seek.is_asked || is_all {
+                    (seek.after, seek.is_asked) = (seek.after.max(upto), true);
+                }
+            }
             None if demand == Some(Demand::NewIncarnation) => {
-                self.seek = Some(Seek { after: upto, step: 0, is_asked: true, is_found: true });
+                self.seek = Some(Seek { after: upto, step: 0, is_asked: true, shared: Some(upto) });
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Notes that the server lacks everything from a number on: what both had was lost since with the history of a server
@@ -104,9 +113,9 @@ impl Outbox {
     pub(super) fn seeks_before(&mut self, from_no: u64) -> bool {
         let shared = self.offset + from_no.max(1) - 1;
         if let Some(seek) = &mut self.seek
-            && seek.is_found
+            && let Some(before) = &mut seek.shared
         {
-            seek.after = seek.after.min(shared);
+            (*before, seek.after) = (shared.min(*before), shared.min(seek.after));
         }
         self.seek.is_some()
     }
@@ -117,26 +126,35 @@ impl Outbox {
         Ok(seek.after == self.provable_upto(seek.after)?)
     }
 
-    /// Returns whether the server has everything that is here under its number, and something else beyond it.
-    pub(super) fn is_outrun(&self) -> Result<bool> {
-        Ok(self.seek.is_some_and(|seek| seek.is_found) && self.is_mute()?)
+    /// Returns whether the server has everything that can be shown to it under its number, and something else beyond it.
+    /// What was emptied cannot: it is passed, for what stands behind it tells of it too.
+    pub(super) fn is_outrun(&mut self) -> Result<bool> {
+        let Some(seek) = self.seek.filter(|seek| seek.shared.is_some()) else { return Ok(false) };
+        let after = self.before_provable(seek.after, self.last)?;
+        if after < self.last && after > seek.after {
+            self.seek = Some(Seek { after, is_asked: false, ..seek });
+        }
+        Ok(after == self.last)
     }
 
     /// Takes the next step after the server said that it has something else under our numbers.
     pub(super) fn step_back(&mut self) -> Result<Found> {
         let (floor, asks_after) = (self.floor()?, self.asks_after()?.unwrap_or(self.acked));
-        let mut seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, is_found: false });
+        let mut seek = self.seek.unwrap_or(Seek { after: self.acked, step: 1, is_asked: true, shared: None });
         if !seek.is_asked {
             return Ok(Found::NotYet);
         }
+        if let Some(shared) = seek.shared {
+            return Ok(Found::SameUpto(shared));
+        }
         // Only a push can tell what of the pending changes the server has. They can always be sent.
-        let is_told = seek.is_found || self.seek.is_some() || seek.after == self.last;
+        let is_told = self.seek.is_some() || seek.after == self.last;
         let mut before = if self.seek.is_some() { seek.after } else { self.acked + 1 };
-        while !seek.is_found && seek.after > floor {
+        while seek.after > floor {
             // Under another incarnation nothing is asked for again: so this goes back to what is, too.
             let back = self.acked.saturating_sub(seek.step).min(asks_after);
             let after = self.next_start(back.max(floor), before)?;
-            seek = Seek { after, step: seek.step.saturating_mul(STEP), is_asked: false, is_found: false };
+            seek = Seek { after, step: seek.step.saturating_mul(STEP), is_asked: false, shared: None };
             if self.provable_upto(after)? > after {
                 self.seek = Some(seek);
                 return Ok(Found::NotYet);
@@ -164,6 +182,14 @@ impl Outbox {
         let first = self.conn.query_row(FIRST, [after as i64], |row| row.get::<_, Option<i64>>(0));
         let first = first.doing("read the outbox")?;
         Ok(first.map_or(self.last, |first| (first as u64 - 1).max(after)))
+    }
+
+    /// Returns the first position from `after` on, up to `end`, behind which a change can be sent again under its number.
+    pub(super) fn before_provable(&self, mut after: u64, end: u64) -> Result<u64> {
+        while after < end && self.provable_upto(after)? == after {
+            after += 1;
+        }
+        Ok(after)
     }
 
     /// Returns the position before the first change that can be sent again under its number.

@@ -187,16 +187,26 @@ fn what_is_asked_for_is_kept_however_old_it_is() {
 
 #[test]
 fn a_copy_hears_again_of_what_both_have_before_it_goes_on_under_other_numbers() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = answered(folder.path(), &[Outcome::Held, Outcome::Applied, Outcome::Applied, Outcome::Applied]);
-    store.ask_again(0).unwrap();
-    // The server has a fifth change, which this copy did not send.
-    store.meet(5, ChainHash([9; 16])).unwrap();
-    assert_eq!(asked(&store), Some((1, 4)));
-    let answered = store.apply_result(&again(&store, 1_000_001, Vec::new())).unwrap();
-    assert!(answered.is_foreign);
-    store.new_incarnation().unwrap();
-    assert_eq!((store.status().unwrap().held, asked(&store)), (0, None));
+    for has_pushed in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = answered(folder.path(), &[Outcome::Held, Outcome::Applied, Outcome::Applied, Outcome::Applied]);
+        if has_pushed {
+            put(&store, finding(5, 9, "rând"));
+        }
+        let told = has_pushed.then(|| again(&store, 1_000_001, Vec::new()));
+        store.ask_again(0).unwrap();
+        // The server has another change, which this copy did not send.
+        store.meet(6, ChainHash([9; 16])).unwrap();
+        if let Some(told) = told {
+            // That both have it says nothing of what became of those before it.
+            assert!(!store.apply_result(&told).unwrap().is_foreign);
+        }
+        assert_eq!(asked(&store), Some((1, 4 + usize::from(has_pushed))));
+        let answered = store.apply_result(&again(&store, 1_000_001, Vec::new())).unwrap();
+        assert!(answered.is_foreign);
+        store.new_incarnation().unwrap();
+        assert_eq!((store.status().unwrap().held, asked(&store)), (0, None));
+    }
 }
 
 /// A phone from its backup looks for what the server has of its work, and the server is restored to before all of it.

@@ -113,6 +113,59 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
     }
 }
 
+/// The server's answer to the push that a search sends: what it has of it.
+fn shared(store: &Store, demand: Option<Demand>) -> (u64, PushResult) {
+    let asked = store.pushes().unwrap().remove(0);
+    let upto_no = asked.first_no + asked.mutations.len() as u64 - 1;
+    let upto_hash = asked.mutations.iter().fold(asked.prev_hash, |hash, bytes| hash.then(bytes));
+    (asked.first_no, PushResult { upto_no, upto_hash, demand, commits: Vec::new(), results: Vec::new() })
+}
+
+#[test]
+fn what_stands_behind_an_emptied_change_is_compared_too_before_it_goes_under_other_numbers() {
+    for is_lost in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        put(&store, finding(2, 9, "dinainte"));
+        put_attendee(&store);
+        put(&store, finding(3, 9, "după"));
+        store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+        // Everything is asked for again, and the search begins with that.
+        store.ask_again(0).unwrap();
+        store.meet(4, ChainHash([9; 16])).unwrap();
+        store.apply_page(&erasure(6)).unwrap();
+        let (first_no, told) = shared(&store, None);
+        assert_eq!((first_no, told.upto_no), (1, 1));
+        assert!(!store.apply_result(&told).unwrap().is_foreign, "that tells nothing of what comes after");
+        let (first_no, told) = shared(&store, None);
+        assert_eq!((first_no, told.upto_no), (3, 3));
+        let demand = Some(Demand::NewIncarnation);
+        let foreign = PushResult { upto_no: 2, upto_hash: ChainHash([8; 16]), demand, ..told.clone() };
+        let told = if is_lost { foreign } else { told };
+        assert_eq!(store.apply_result(&told).unwrap().is_foreign, !is_lost);
+        store.new_incarnation().unwrap();
+        let again = store.pushes().unwrap();
+        let count: usize = again.iter().map(|push| push.mutations.len()).sum();
+        assert_eq!(count, if is_lost { 2 } else { 0 }, "lost there: {is_lost}");
+    }
+}
+
+#[test]
+fn what_a_request_pushed_when_a_search_began_is_known_to_be_there_also_when_it_is_emptied_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(2, 9, "dinainte"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    put_attendee(&store);
+    // The greeting tells of more than this phone has; the answer to what was sent with it comes after.
+    let (_, told) = shared(&store, None);
+    store.meet(3, ChainHash([9; 16])).unwrap();
+    assert!(store.apply_result(&told).unwrap().is_foreign, "the server has all of it, and more");
+    store.apply_page(&erasure(6)).unwrap();
+    store.new_incarnation().unwrap();
+    assert!(store.pushes().unwrap().is_empty(), "nothing is sent a second time");
+}
+
 #[test]
 fn a_search_whose_changes_were_emptied_meanwhile_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
