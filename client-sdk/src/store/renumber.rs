@@ -62,16 +62,16 @@ impl Store {
                 outbox.renumber_pending()?;
                 meta::set(&outbox.conn, "copied_ms", now.0)
             };
-            let renumbered = match after < inner.outbox.acked {
+            // The other copy of this outbox may have sent what the server took for ours, and did not send back. That is
+            // known before the numbers are others: no failure after them leads here again.
+            let renumbered = inner.verify_durably().and_then(|()| match after < inner.outbox.acked {
                 true => inner.send_again(after + 1, renumber),
                 false => inner.outbox.durably(renumber),
-            };
+            });
             // Also after a failure: a search that has come to its end asks nothing more, and would never be taken up
             // again. The next welcome begins another one.
             inner.outbox.seek = None;
-            renumbered?;
-            // The other copy of this outbox may have sent what the server took for ours, and did not send back.
-            inner.verify_soon()
+            renumbered
         })?;
         self.notify_recorded();
         Ok(())
@@ -79,6 +79,12 @@ impl Store {
 }
 
 impl Inner {
+    fn verify_durably(&mut self) -> Result<()> {
+        self.cache.begin()?;
+        self.verify_soon()?;
+        self.cache.commit_durably()
+    }
+
     /// Makes answered changes pending again.
     fn send_again(&mut self, from: u64, work: impl FnOnce(&mut Outbox) -> Result<()>) -> Result<()> {
         // The cache first: after a crash in between, the answers are taken into it again. It may have dropped the

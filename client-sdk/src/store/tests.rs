@@ -516,6 +516,26 @@ fn a_search_that_a_failing_disk_ended_is_begun_again() {
     assert_ne!(store.hello("test", 0).unwrap().incarnation, before);
 }
 
+/// The other copy may have sent what the server took for ours.
+#[test]
+fn rows_are_compared_after_a_new_incarnation_also_where_the_disk_failed_just_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let incarnation = || store.hello("test", 0).unwrap().incarnation;
+    let is_due = || store.hello("test", 0).unwrap().verify_kinds > 0;
+    let before = incarnation();
+    store.inner.lock().verify_after_a_day().unwrap();
+    assert!(!is_due());
+    let run = |sql: &str| store.inner.lock().cache.conn.execute_batch(sql).unwrap();
+    run("CREATE TEMP TRIGGER fails BEFORE DELETE ON main._meta BEGIN SELECT RAISE(ABORT, 'the disk fails'); END");
+    store.meet(3, ChainHash([1; 16])).unwrap_err();
+    assert_eq!(incarnation(), before, "nothing would tell any more that rows are to be compared");
+    run("DROP TRIGGER fails");
+    store.meet(3, ChainHash([1; 16])).unwrap();
+    assert_ne!(incarnation(), before);
+    assert!(is_due());
+}
+
 #[test]
 fn the_answer_that_a_copy_got_tells_no_version_of_a_row() {
     let folder = tempfile::tempdir().unwrap();

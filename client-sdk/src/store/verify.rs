@@ -136,7 +136,7 @@ impl Inner {
 
     /// Puts the next comparison off until the server's clock shows another day. The phone's own clock has no say: set
     /// back or forward by years, it would put it off for years, or ask for it at every sync.
-    fn verify_after_a_day(&self) -> Result<()> {
+    pub(super) fn verify_after_a_day(&self) -> Result<()> {
         meta::set(&self.cache.conn, "verified_on_ms", self.outbox.day_ms()?)
     }
 
