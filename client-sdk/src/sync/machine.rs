@@ -165,11 +165,11 @@ impl Machine {
         let mut commands = Vec::new();
         // Before the place that makes the server say so is forgotten.
         commands.extend(doubtful_after(welcome, view).map(|after_seq| Command::AskAgain { after_seq }));
+        if !welcome.earlier.is_empty() {
+            commands.push(Command::MeetEarlier(welcome.earlier.clone()));
+        }
         if welcome.history == History::Other && !view.store.cursor.epoch.is_nil() {
             run.has_advanced = true;
-            if !welcome.earlier.is_empty() {
-                commands.push(Command::MeetEarlier(welcome.earlier.clone()));
-            }
             commands.push(welcome.common.map_or(Command::StartOver, Command::Rebase));
         }
         if welcome.history == History::Same && welcome.floor.is_some() {

@@ -286,7 +286,8 @@ async fn open<S: SyncStore>(session: &Session<S>) -> Result<Opened<S::Snapshot>,
         Some(snapshot.bounds().floor_seq).filter(|floor| history == History::Same && is_below(&session.hello, *floor));
     let durable_seq = durable_seq(&snapshot, &session.hello);
     let (last_no, last_hash) = snapshot.outbox_state(&session.outbox()).await?;
-    let earlier = if history == History::Other { earlier(&mut snapshot, session).await? } else { Vec::new() };
+    let is_left = history == History::Other || session.hello.cursor.epoch != head.epoch;
+    let earlier = if is_left { earlier(&mut snapshot, session).await? } else { Vec::new() };
     let welcome = Welcome {
         protocol: PROTOCOL,
         now: session.desk.world.now(),

@@ -181,12 +181,13 @@ fn rows_come_although_demands_never_end() {
     assert_eq!(asked, [Command::Request { push: true, wait_ms: 0 }], "the changes are still to be sent");
 }
 
-/// A late copy of a request may have told it of the newest incarnation before this one.
+/// A late copy of a request may have told it of the newest incarnation before this one, and the place of the cache may be
+/// from before the history that was left.
 #[test]
-fn what_a_restored_server_has_of_earlier_incarnations_is_compared_whatever_it_has_of_the_newest_one() {
+fn what_a_restored_server_has_of_earlier_incarnations_is_compared_whatever_else_it_has() {
     let known = vec![(Uuid::from_u128(7), 3)];
-    for last_no in [0, 7] {
-        let Event::Frame(Message::Welcome(welcome)) = welcome(last_no, History::Other) else { unreachable!() };
+    for (last_no, history) in [(0, History::Other), (7, History::Other), (0, History::Same)] {
+        let Event::Frame(Message::Welcome(welcome)) = welcome(last_no, history) else { unreachable!() };
         let welcome = Event::Frame(Message::Welcome(Welcome { earlier: known.clone(), ..welcome }));
         let mut machine = Machine::new(0);
         machine.handle(Event::Wake, &view(7, 7));
