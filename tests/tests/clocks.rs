@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sync_protocol::code::{HeldState, VisitKind, VisitMode};
-use sync_protocol::entity::{Entity as _, EntityKind, Finding, HeldItem, Visit};
+use sync_protocol::entity::{Conflict, Entity as _, EntityKind, Finding, HeldItem, Visit};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::time::Timestamp;
@@ -166,6 +166,26 @@ async fn a_group_waits_whole() {
 }
 
 /// The application shows what waits, and why, in the person's language.
+/// What waited for the visit comes up with the approval, and its author has not seen what was approved.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_approved_and_what_waited_for_it_are_both_kept() {
+    let (server, mut device, coordinator) = started().await;
+    let mut other = Device::enrol(server.address, ANA).await;
+    let (_, visit) = record_at(&mut device, Timestamp(DAY_MS), Some(1));
+    let answer = sample::answer(&visit, "G01", "aprobat");
+    let draft = device.draft(Op::Put, EntityKind::ChecklistAnswer, answer.id.0, patch::creation(&answer.to_row()));
+    device.record(Mutation { captured_at: Timestamp(DAY_MS), group: Some(1), ..draft });
+    send(&mut device).await;
+    let waits = other.create(&sample::answer(&visit, "G01", "a așteptat"));
+    assert_eq!(send(&mut other).await.outcome(waits), Outcome::Held);
+    coordinator.perform("approveHeld", DECIDED, json!({ "heldItemId": held(&coordinator).await[0]["id"] })).await;
+    send(&mut device).await;
+    let conflicts = device.cache.all::<Conflict>();
+    let about = conflicts.iter().find(|conflict| conflict.field == "na_reason").expect("both reasons are kept");
+    let values = [&about.kept_value, &about.other_value].map(|value| value.clone().unwrap());
+    assert!(["aprobat", "a așteptat"].iter().all(|words| values.concat().contains(words)), "{values:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_phone_shows_what_waits_and_why() {
     let (server, _, _) = started().await;

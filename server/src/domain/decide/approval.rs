@@ -30,6 +30,14 @@ pub(super) struct Approval {
     pub(super) by: UserId,
 }
 
+/// Held work that a person let take effect.
+struct Approved {
+    /// The row that it met.
+    before: Option<Row>,
+    mutation: Mutation,
+    verdict: Verdict,
+}
+
 /// The fields of a row that a change set which took effect.
 pub(super) struct Rewrite {
     outbox: Outbox,
@@ -145,13 +153,18 @@ impl<'b> Decider<'b> {
         for (at, (_, held, mutation)) in group.iter().enumerate() {
             self.settle(held, mutation, decisive(at), |_| {});
             if failed.is_none() {
-                self.note_change(mutation, befores[at].as_ref(), &held.outbox, mutation.row_id);
-            }
-            if failed.is_none() && verdicts[at].is_written() {
-                self.note_rewrite(mutation, held.outbox, held.no);
+                self.note_released(held, mutation, befores[at].as_ref(), &verdicts[at]);
             }
         }
         true
+    }
+
+    /// Notes what held work changed when it took effect: who comes after it in the batch has not seen it.
+    fn note_released(&mut self, held: &HeldMutation, mutation: &Mutation, before: Option<&Row>, verdict: &Verdict) {
+        self.note_change(mutation, before, &held.outbox, mutation.row_id);
+        if verdict.is_written() {
+            self.note_rewrite(mutation, held.outbox, held.no);
+        }
     }
 
     /// Returns what became of a held mutation, and the row that it met.
@@ -227,9 +240,10 @@ impl<'b> Decider<'b> {
                 }
             }
         }
-        for (judged, (mutation, verdict)) in group.iter().zip(&written) {
+        for (judged, Approved { before, mutation, verdict }) in group.iter().zip(&written) {
             let decided = decided_by(item, source);
             self.settle(&judged.held, mutation, verdict, decided);
+            self.note_released(&judged.held, mutation, before.as_ref(), verdict);
             self.vouched_for.insert(mutation.row_id);
         }
         Verdict::Applied
@@ -240,7 +254,7 @@ impl<'b> Decider<'b> {
         item: &HeldItem,
         judged: &Judged,
         source: &Source<'_>,
-    ) -> Result<(Mutation, Verdict), Verdict> {
+    ) -> Result<Approved, Verdict> {
         let Some(original) = &judged.mutation else {
             return Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldUnreadable)));
         };
@@ -254,12 +268,13 @@ impl<'b> Decider<'b> {
         // What nobody who may still sign in did takes effect on the authority of who approves.
         let viewer = self.author(&mutation).unwrap_or(self.batch.viewer);
         let again = Source { approval: Some(&approval), ..Source::of_held(&judged.held, viewer, self.batch) };
+        let before = self.slot((mutation.kind, mutation.row_id)).now;
         match self.decide_mutation(&mutation, &again) {
             Verdict::Held(_) => {
                 Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldStillWaiting)))
             }
             rejected @ Verdict::Rejected { .. } => Err(rejected),
-            verdict => Ok((mutation, verdict)),
+            verdict => Ok(Approved { before, mutation, verdict }),
         }
     }
 
