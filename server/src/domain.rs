@@ -15,4 +15,5 @@ mod alias;
 mod decide;
 mod load;
 mod merge;
+mod shares;
 mod traces;

@@ -12,7 +12,7 @@ use server::domain::viewer::Viewer;
 use server::domain::viewers::Viewers;
 use server::ops::metrics::SyncSignals;
 use server::store::mutations::{HeldMutation, MutationRecord, Outbox, PastResult};
-use server::store::row_history::{FieldChange, Grave};
+use server::store::row_history::{Committed, Grave};
 use server::store::rows::StoredRow;
 use server::store::{StoreError, SyncStore, WriteTx};
 use server::sync::{Caller, Desk, Door, FrameLimits, Verification, parse};
@@ -118,7 +118,7 @@ steps! {
     existing(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Uuid>;
     children(programme: Uuid, kind: EntityKind, field: &'static str, parents: &[Uuid]) -> Vec<Row>;
     lock_scopes(programme: Uuid, scopes: &[Uuid]) -> ();
-    changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)], earlier: &[(Uuid, u64)]) -> Vec<FieldChange>;
+    changes_since(programme: Uuid, kind: EntityKind, bases: &[(Uuid, u64)], earlier: &[(Uuid, u64)]) -> Vec<Committed>;
     forks(programme: Uuid) -> Vec<Fork>;
     graves(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Grave>;
     refused_creations(programme: Uuid, kind: EntityKind, ids: &[Uuid]) -> Vec<Mutation>;

@@ -100,6 +100,39 @@ async fn what_came_with_the_release_of_held_work_is_not_its_authors() {
     assert_eq!(values, ["\"tableta\"", "\"telefonul\""]);
 }
 
+/// What was left out of held work when it came up is not its author's: someone else may have set it in the same push.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_out_of_held_work_is_the_change_of_who_set_it() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let (known, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
+    tablet.create(&known);
+    tablet.sync().await;
+    let base = tablet.cache.cursor.seq;
+    let first = Visit { summary: Some("mai întâi".to_owned()), travel_km: Some(7), ..known.clone() };
+    let then = Visit { summary: Some("apoi".to_owned()), ..first.clone() };
+    let other = Visit { summary: Some("altă vizită".to_owned()), ..missing.clone() };
+    let draft = |before: &Visit, after: &Visit| {
+        let patch = patch::diff(&before.to_row(), &after.to_row());
+        Mutation { group: Some(1), base_seq: base, ..tablet.draft(Op::Patch, EntityKind::Visit, after.id.0, patch) }
+    };
+    let group = [draft(&known, &first), draft(&missing, &other)];
+    let held = group.map(|mutation| tablet.record(mutation));
+    tablet.change(&first, &then, base);
+    let answer = tablet.sync().await;
+    assert_eq!(held.map(|no| answer.outcome(no)), [Outcome::Held; 2]);
+    let seen = tablet.cache.cursor.seq;
+    phone.sync().await;
+    phone.create(&missing);
+    let by_phone = Visit { summary: Some("de pe telefon".to_owned()), ..then.clone() };
+    phone.change(&then, &by_phone, phone.cache.cursor.seq);
+    phone.sync().await;
+    let shown = phone.cache.get::<Visit>(known.id).unwrap();
+    assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("de pe telefon"), Some(7)), "the rest came up");
+    let by_tablet = Visit { summary: Some("de pe tabletă".to_owned()), ..then.clone() };
+    let no = tablet.change(&then, &by_tablet, seen);
+    assert_eq!(tablet.sync().await.outcome(no), Outcome::Conflict);
+}
+
 /// An edit that came before its row, as after a restore, does not make the row its author's: that is still whose it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_comes_after_an_edit_of_it_is_its_creators() {

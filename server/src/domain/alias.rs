@@ -17,7 +17,7 @@ use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::load::{Key, Loaded};
-use super::traces;
+use super::{shares, traces};
 use super::write::Batch;
 use crate::store::row_history::FieldChange;
 use crate::store::rows::StoredRow;
@@ -171,7 +171,10 @@ pub(super) async fn load_lineages(
             continue;
         };
         let before = tx.changes_since(programme, *kind, &[(*merged, base)], earlier).await?;
+        // What a merged row said in the end, the merge tells.
+        let before = shares::shared_out(before, |_, _| None);
         let since = tx.changes_since(programme, *kind, &[(alias.survivor, alias.merged_seq)], earlier).await?;
+        let since = shares::shared_out(since, |row, field| loaded.said(*kind, row, field));
         let survivor = loaded.rows.get(&(*kind, alias.survivor)).map(|stored| &stored.row);
         let merge = survivor.map(|survivor| alias.merge(*kind, as_merged(*kind, survivor, &since)));
         alias.lineage = before.into_iter().chain(merge).chain(since).collect();

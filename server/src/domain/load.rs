@@ -10,12 +10,13 @@ use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::patch;
 use sync_protocol::rule::{self, Need, Related};
 use sync_protocol::time::Date;
+use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::alias::Aliases;
 use super::viewer::Viewer;
 use super::write::Batch;
-use super::{alias, operation, traces};
+use super::{alias, operation, shares, traces};
 use crate::store::mutations::{HeldMutation, Outbox};
 use crate::store::row_history::{FieldChange, Grave};
 use crate::store::rows::StoredRow;
@@ -94,6 +95,11 @@ pub(super) struct Judged {
 const GROUP_REACH: u64 = 64;
 
 impl Loaded {
+    /// Returns what a field of a row says, `None` where the row is not there.
+    pub(super) fn said(&self, kind: EntityKind, row: Uuid, field: &str) -> Option<Value> {
+        self.rows.get(&(kind, row)).map(|stored| stored.row.get(kind.def(), field).clone())
+    }
+
     /// Follows a change of a reporting period, so that what is decided after it sees it.
     pub(super) fn follow_period(&mut self, kind: EntityKind, row: &Row) {
         if kind != EntityKind::ReportingPeriod {
@@ -388,7 +394,8 @@ async fn load_changes(
     }
     for (kind, bases) in bases {
         let bases: Vec<(Uuid, u64)> = bases.into_iter().collect();
-        for change in tx.changes_since(programme, kind, &bases, batch.earlier).await? {
+        let changes = tx.changes_since(programme, kind, &bases, batch.earlier).await?;
+        for change in shares::shared_out(changes, |row, field| loaded.said(kind, row, field)) {
             loaded.changes.entry((kind, change.row_id)).or_default().push(change);
         }
     }

@@ -1,6 +1,6 @@
 //! What happened to rows after the numbers that someone had seen of them: who changed which fields, and what is deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sync_protocol::entity::{EntityKind, Row};
 use sync_protocol::mutation::{Mutation, Op};
@@ -33,15 +33,18 @@ pub struct FieldChange {
     pub names: Vec<Uuid>,
 }
 
-/// Returns what happened to rows after the numbers that a sender had seen of them. `earlier` are incarnations of which
-/// the sender knows the numbers up to one.
+/// What a commit did to a row, and what was held before and is in it.
+pub type Committed = (FieldChange, Vec<Released>);
+
+/// Returns what happened to rows after the numbers that a sender had seen of them, oldest first, the creation of a row
+/// before what the same commit changed of it. `earlier` are incarnations of which the sender knows the numbers up to one.
 pub async fn changes_since(
     conn: &mut Conn,
     programme: Uuid,
     kind: EntityKind,
     bases: &[(Uuid, u64)],
     earlier: &[(Uuid, u64)],
-) -> Result<Vec<FieldChange>, StoreError> {
+) -> Result<Vec<Committed>, StoreError> {
     // What was changed under the name of a merged row is not what its device shows, so that only other commits than
     // verbatim ones hold it. A row that was brought back after its deletion was forgotten has a number of its own, which
     // is no creation to someone who has seen it: who brought it back did not write what it says.
@@ -87,10 +90,10 @@ pub async fn changes_since(
         .bind(bases.iter().map(|base| base.1 as i64).collect::<Vec<_>>())
         .bind(earlier.iter().map(|earlier| earlier.0).collect::<Vec<_>>())
         .bind(earlier.iter().map(|earlier| earlier.1 as i64).collect::<Vec<_>>());
-    let mut found: Vec<(FieldChange, Vec<Released>)> = Vec::new();
+    let mut found: Vec<Committed> = Vec::new();
     for record in conn.query(sql).await? {
         let change = change_of(programme, kind, &record)?;
-        let is_same = |(last, _): &&mut (FieldChange, Vec<Released>)| {
+        let is_same = |(last, _): &&mut Committed| {
             (last.row_id, last.seq, last.old.is_empty()) == (change.row_id, change.seq, change.old.is_empty())
         };
         let released = released_of(programme, kind, &record)?;
@@ -99,7 +102,7 @@ pub async fn changes_since(
             None => found.push((change, released.into_iter().collect())),
         }
     }
-    Ok(shared_out(found))
+    Ok(found)
 }
 
 /// Reads what the commit as a whole did to a row.
@@ -121,15 +124,15 @@ fn change_of(programme: Uuid, kind: EntityKind, record: &Record) -> Result<Field
 fn released_of(programme: Uuid, kind: EntityKind, record: &Record) -> Result<Option<Released>, StoreError> {
     let (Some(device), Some(incarnation)) = (record.opt_uuid(9)?, record.opt_uuid(10)?) else { return Ok(None) };
     let outbox = Outbox { programme, device, incarnation };
-    let (is_creation, fields) = record.opt_bytes(13)?.map(|payload| told_by(kind, &payload)).unwrap_or_default();
-    Ok(Some(Released { outbox, no: record.int(11)? as u64, author: record.uuid(12)?, is_creation, fields }))
+    let (is_creation, values) = record.opt_bytes(13)?.map(|payload| told_by(kind, &payload)).unwrap_or_default();
+    Ok(Some(Released { outbox, no: record.int(11)? as u64, author: record.uuid(12)?, is_creation, values }))
 }
 
-/// Returns whether a mutation creates its row, and the names of the fields that it sets.
-pub fn told_by(kind: EntityKind, payload: &[u8]) -> (bool, BTreeSet<&'static str>) {
+/// Returns whether a mutation creates its row, and what it sets.
+pub fn told_by(kind: EntityKind, payload: &[u8]) -> (bool, BTreeMap<&'static str, Value>) {
     let Ok(mutation) = Mutation::decode(payload) else { return Default::default() };
-    let fields = mutation.patch.iter().filter_map(|(at, _)| kind.def().fields.get(*at));
-    (mutation.op == Op::Put, fields.map(|field| field.name).collect())
+    let named = |(at, value): (usize, Value)| kind.def().fields.get(at).map(|field| (field.name, value));
+    (mutation.op == Op::Put, mutation.patch.into_iter().filter_map(named).collect())
 }
 
 /// A mutation that was held, and that another commit applied.
@@ -143,61 +146,8 @@ pub struct Released {
     pub author: Uuid,
     /// Whether it creates its row.
     pub is_creation: bool,
-    /// The fields that it set.
-    pub fields: BTreeSet<&'static str>,
-}
-
-/// Shares changes out among those whose work is in them, oldest first, the creation of a row before what the same commit
-/// changed of it: what was held before it was applied is the change of its author, whoever released it, and the rest is
-/// the change of who did.
-pub fn shared_out(changes: Vec<(FieldChange, Vec<Released>)>) -> Vec<FieldChange> {
-    let (mut shared, mut created) = (Vec::new(), None);
-    for (change, mut released) in changes {
-        let place = Some((change.row_id, change.seq));
-        let creation = released.iter().position(|by| by.is_creation);
-        if change.old.is_empty() {
-            created = place;
-        } else if let Some(creation) = creation.filter(|_| created == place) {
-            // That is in the creation already: what changed afterwards is another's.
-            released.remove(creation);
-        }
-        shared.extend(shares(change, released));
-    }
-    shared
-}
-
-/// A creation stays whole: it is not the change of who had edited the row, and waited for it.
-fn shares(change: FieldChange, released: Vec<Released>) -> Vec<FieldChange> {
-    let part = |of: &FieldChange, by: &Released, old| FieldChange {
-        old,
-        outbox: Some(by.outbox),
-        no: by.no,
-        actor: Some(by.author),
-        names: vec![of.row_id],
-        ..of.clone()
-    };
-    if change.old.is_empty() {
-        return vec![match released.iter().find(|by| by.is_creation) {
-            Some(by) => part(&change, by, BTreeMap::new()),
-            None => change,
-        }];
-    }
-    let mut rest = change;
-    let mut parts = Vec::new();
-    // Where several set one field, it shows what the highest said, and of that one the last.
-    let mut released: Vec<&Released> = released.iter().collect();
-    released.sort_by_key(|by| (by.outbox.rank(), by.no));
-    for by in released.into_iter().rev() {
-        let (its, others) = rest.old.into_iter().partition(|(name, _)| by.fields.contains(name.as_str()));
-        rest.old = others;
-        parts.push(part(&rest, by, its));
-    }
-    parts.retain(|part| !part.old.is_empty());
-    parts.reverse();
-    if !rest.old.is_empty() {
-        parts.insert(0, rest);
-    }
-    parts
+    /// What it set, by the names of the fields.
+    pub values: BTreeMap<&'static str, Value>,
 }
 
 /// Reads the values of a row or of a part of it, as Postgres writes them.
@@ -250,42 +200,4 @@ pub async fn graves(
             Ok(Grave { row, seq: record.int(1)? as u64, actor: record.opt_uuid(3)? })
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_that_several_set_in_one_commit_is_the_change_of_whose_value_is_shown() {
-        let outbox = |device| Outbox {
-            programme: Uuid::nil(),
-            device: Uuid::from_u128(device),
-            incarnation: Uuid::from_u128(1),
-        };
-        let by = |device, no, fields: &[&'static str]| Released {
-            outbox: outbox(device),
-            no,
-            author: Uuid::from_u128(device),
-            is_creation: false,
-            fields: fields.iter().copied().collect(),
-        };
-        let change = FieldChange {
-            row_id: Uuid::from_u128(9),
-            seq: 5,
-            old: ["text", "due_on"].map(|name| (name.to_owned(), Value::Null)).into(),
-            outbox: Some(outbox(1)),
-            no: 1,
-            actor: None,
-            is_verbatim: false,
-            names: vec![Uuid::from_u128(9)],
-        };
-        let lost = by(2, 7, &["due_on", "text"]);
-        for released in [vec![lost.clone(), by(3, 4, &["text"]), by(3, 5, &["text"])], vec![by(3, 5, &["text"]), lost]]
-        {
-            let shared = shared_out(vec![(change.clone(), released)]);
-            let told = shared.iter().map(|part| (part.outbox.unwrap().device.as_u128(), part.no, part.old.len()));
-            assert_eq!(told.collect::<Vec<_>>(), [(2, 7, 1), (3, 5, 1)]);
-        }
-    }
 }

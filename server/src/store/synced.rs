@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::log::{self, Bounds, Entry, Own, ProgrammeSnapshot};
 use super::mutations::{self, HeldMutation, MutationRecord, Outbox, PastResult};
-use super::row_history::{self, FieldChange, Grave};
+use super::row_history::{self, Committed, Grave};
 use super::rows::{self, StoredRow};
 use super::{Db, Tx, accounts, epochs, erasing, office, query};
 use crate::domain::viewer::Viewer;
@@ -96,7 +96,7 @@ pub trait WriteTx: Send + Sized {
         kind: EntityKind,
         bases: &[(Uuid, u64)],
         earlier: &[(Uuid, u64)],
-    ) -> impl Future<Output = Answer<Vec<FieldChange>>> + Send;
+    ) -> impl Future<Output = Answer<Vec<Committed>>> + Send;
     /// Returns where histories of a programme were left, because the database was restored.
     fn forks(&mut self, programme: Uuid) -> impl Future<Output = Answer<Vec<Fork>>> + Send;
     /// Returns which of the rows were deleted, as they were.
@@ -309,7 +309,7 @@ impl WriteTx for Tx {
         kind: EntityKind,
         bases: &[(Uuid, u64)],
         earlier: &[(Uuid, u64)],
-    ) -> Answer<Vec<FieldChange>> {
+    ) -> Answer<Vec<Committed>> {
         row_history::changes_since(self, programme, kind, bases, earlier).await
     }
 

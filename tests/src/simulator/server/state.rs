@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::log::{Entry, Origin, Own};
 use server::store::mutations::{MutationRecord, Outbox};
-use server::store::row_history::{FieldChange, Grave, Released, shared_out, told_by};
+use server::store::row_history::{Committed, FieldChange, Grave, Released, told_by};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::cursor::{Cursor, Fork, Position};
 use sync_protocol::entity::{EntityKind, Row};
@@ -291,7 +291,7 @@ impl State {
     }
 
     /// Returns what happened to a row after a number, for a sender that knows `earlier` incarnations up to a number.
-    pub fn changes_since(&self, key: Key, base: u64, earlier: &[(Uuid, u64)]) -> Vec<FieldChange> {
+    pub fn changes_since(&self, key: Key, base: u64, earlier: &[(Uuid, u64)]) -> Vec<Committed> {
         let change = |seq: u64, old: BTreeMap<String, Value>| {
             let seal = self.seals.get(&(key.0, seq)).copied().unwrap_or_default();
             let (outbox, no) = self.sealed_by(key, &seal, earlier).unzip();
@@ -313,7 +313,7 @@ impl State {
         let later = self.changes.get(&key).into_iter().flatten().map(|c| (c.seq, c.old.clone()));
         let mut all: Vec<_> = created.into_iter().chain(later).filter(|(seq, _)| *seq > base).collect();
         all.sort_by_key(|(seq, _)| *seq);
-        shared_out(all.into_iter().map(|(seq, old)| change(seq, old)).collect())
+        all.into_iter().map(|(seq, old)| change(seq, old)).collect()
     }
 
     /// Returns the outbox of a commit with its last number; where `earlier` names only a part of them, the last one
@@ -358,8 +358,8 @@ impl State {
         of_row.sort_by_key(|(_, record)| (record.received_at, record.no));
         let released = |((outbox, no), record): (&(OutboxKey, u64), &MutationRecord)| {
             let payload = record.payload.as_deref();
-            let (is_creation, fields) = payload.map(|payload| told_by(key.1, payload)).unwrap_or_default();
-            Released { outbox: outbox_of(*outbox), no: *no, author: record.author_id, is_creation, fields }
+            let (is_creation, values) = payload.map(|payload| told_by(key.1, payload)).unwrap_or_default();
+            Released { outbox: outbox_of(*outbox), no: *no, author: record.author_id, is_creation, values }
         };
         of_row.into_iter().map(released).collect()
     }

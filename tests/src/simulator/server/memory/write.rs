@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use server::domain::viewer::Viewer;
 use server::store::mutations::{HeldMutation, MutationRecord, Outbox, PastResult};
-use server::store::row_history::{FieldChange, Grave};
+use server::store::row_history::{Committed, Grave};
 use server::store::rows::StoredRow;
 use server::store::{StoreError, WriteTx};
 use sync_protocol::code::{ErasableKind, HeldState};
@@ -140,15 +140,15 @@ impl WriteTx for MemoryTx {
         kind: EntityKind,
         bases: &[(Uuid, u64)],
         earlier: &[(Uuid, u64)],
-    ) -> Answer<Vec<FieldChange>> {
+    ) -> Answer<Vec<Committed>> {
         self.store.call().await;
         if self.store.bug == Some(Bug::LastWriterByClock) {
             return Ok(Vec::new());
         }
         let changes =
             bases.iter().flat_map(|(id, base)| self.state.changes_since((programme, kind, *id), *base, earlier));
-        let mut changes: Vec<FieldChange> = changes.collect();
-        changes.sort_by_key(|change| change.seq);
+        let mut changes: Vec<Committed> = changes.collect();
+        changes.sort_by_key(|(change, _)| change.seq);
         Ok(changes)
     }
 
