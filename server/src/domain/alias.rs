@@ -17,8 +17,8 @@ use sync_protocol::value::Value;
 use uuid::Uuid;
 
 use super::load::{Key, Loaded};
-use super::{shares, traces};
 use super::write::Batch;
+use super::{shares, traces};
 use crate::store::row_history::FieldChange;
 use crate::store::rows::StoredRow;
 use crate::store::{StoreError, WriteTx};

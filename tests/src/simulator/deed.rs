@@ -290,7 +290,8 @@ impl Deeds {
 
     /// Returns whether a phone went back to an older state between two deeds.
     fn went_back(&self, place: Place, (before, after): (usize, usize)) -> bool {
-        let is_between = |(phone, next): &(usize, usize)| place == Place::Phone(*phone) && before < *next && *next <= after;
+        let is_between =
+            |(phone, next): &(usize, usize)| place == Place::Phone(*phone) && before < *next && *next <= after;
         self.returns.iter().any(is_between)
     }
 

@@ -249,12 +249,7 @@ impl<'b> Decider<'b> {
         Verdict::Applied
     }
 
-    fn approve_one(
-        &mut self,
-        item: &HeldItem,
-        judged: &Judged,
-        source: &Source<'_>,
-    ) -> Result<Approved, Verdict> {
+    fn approve_one(&mut self, item: &HeldItem, judged: &Judged, source: &Source<'_>) -> Result<Approved, Verdict> {
         let Some(original) = &judged.mutation else {
             return Err(Verdict::refused(Violation::hard(rule::STATE, "state", MessageKey::HeldUnreadable)));
         };
