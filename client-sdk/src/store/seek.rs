@@ -94,8 +94,8 @@ impl Outbox {
     pub(super) fn share(&mut self, upto: u64, demand: Option<Demand>) -> Result<()> {
         let is_all = self.asks_after()?.is_none();
         match &mut self.seek {
-            Some(seek) if upto >= seek.shared.unwrap_or(seek.after) => {
-                seek.shared = Some(upto);
+            Some(seek) if upto >= seek.shared.map_or(seek.after, |shared| shared.min(seek.after)) => {
+                seek.shared = seek.shared.max(Some(upto));
                 if seek.is_asked || is_all {
                     (seek.after, seek.is_asked) = (seek.after.max(upto), true);
                 }

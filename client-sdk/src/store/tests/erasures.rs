@@ -167,6 +167,28 @@ fn what_a_request_pushed_when_a_search_began_is_known_to_be_there_also_when_it_i
 }
 
 #[test]
+fn a_search_that_asks_for_answers_again_comes_to_its_end_although_the_server_told_of_more_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(2, 9, "dinainte"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    put_attendee(&store);
+    put(&store, finding(3, 9, "după"));
+    let (_, told) = shared(&store, None);
+    store.ask_again(0).unwrap();
+    store.meet(4, ChainHash([9; 16])).unwrap();
+    store.apply_result(&told).unwrap();
+    store.apply_page(&erasure(6)).unwrap();
+    for expected in [1, 3] {
+        let (first_no, told) = shared(&store, None);
+        assert_eq!(first_no, expected, "the same is asked again");
+        assert_eq!(store.apply_result(&told).unwrap().is_foreign, expected == 3);
+    }
+    store.new_incarnation().unwrap();
+    assert!(store.pushes().unwrap().is_empty());
+}
+
+#[test]
 fn a_search_whose_changes_were_emptied_meanwhile_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
