@@ -11,7 +11,7 @@ use crate::store::row_history::{Committed, FieldChange, Released};
 /// changed of it: what was held before it was applied is the change of its author, whoever released it, and the rest is
 /// the change of who did. `now` returns what a field of a row says now, where that is known.
 pub(super) fn shared_out(changes: Vec<Committed>, now: impl Fn(Uuid, &str) -> Option<Value>) -> Vec<FieldChange> {
-    let afters: Vec<_> = (0..changes.len()).map(|at| after(&changes[at].0, &changes[at + 1..], &now)).collect();
+    let afters: Vec<_> = (0..changes.len()).map(|at| after(&changes[at..], &now)).collect();
     let (mut shared, mut created) = (Vec::new(), None);
     for ((change, mut released), after) in changes.into_iter().zip(afters) {
         let place = Some((change.row_id, change.seq));
@@ -27,20 +27,18 @@ pub(super) fn shared_out(changes: Vec<Committed>, now: impl Fn(Uuid, &str) -> Op
     shared
 }
 
-/// Returns what the fields said that a change set, once it had. Left out is what nobody knows, because the row came anew
-/// since.
-fn after(
-    change: &FieldChange,
-    later: &[Committed],
-    now: impl Fn(Uuid, &str) -> Option<Value>,
-) -> BTreeMap<String, Value> {
-    let later = later.iter().map(|(later, _)| later).filter(|later| later.row_id == change.row_id);
-    let since: Vec<&FieldChange> = later.take_while(|later| !later.old.is_empty()).collect();
-    let said = |name: &String| {
-        let next = since.iter().find_map(|later| later.old.get(name)).cloned();
-        next.or_else(|| now(change.row_id, name)).map(|value| (name.clone(), value))
+/// Returns what the fields said that the first of some changes set, once it had, where held work may be in it. Left out is
+/// what nobody knows, because the row came anew since.
+fn after(changes: &[Committed], now: impl Fn(Uuid, &str) -> Option<Value>) -> BTreeMap<String, Value> {
+    let Some(((change, _), later)) = changes.split_first().filter(|((_, released), _)| !released.is_empty()) else {
+        return BTreeMap::new();
     };
-    change.old.keys().filter_map(said).collect()
+    let later = || later.iter().map(|(later, _)| later).filter(|later| later.row_id == change.row_id);
+    let said = |name: &String| match later().find(|later| later.old.is_empty() || later.old.contains_key(name)) {
+        Some(next) => next.old.get(name).cloned(),
+        None => now(change.row_id, name),
+    };
+    change.old.keys().filter_map(|name| Some((name.clone(), said(name)?))).collect()
 }
 
 /// A creation stays whole: it is not the change of who had edited the row, and waited for it. What its author changed of it
@@ -150,8 +148,11 @@ mod tests {
         // What was shown then, the next change tells.
         let next = (FieldChange { old: [("text".to_owned(), text("sent"))].into(), ..change(6, &[]) }, Vec::new());
         let overwritten = [("text", "older"), ("due_on", "held")];
-        let told = told(alone.into_iter().chain([next]).collect(), &overwritten);
-        assert_eq!(told[..2], expected);
+        let told_then = told(alone.clone().into_iter().chain([next]).collect(), &overwritten);
+        assert_eq!(told_then[..2], expected);
+        // Of a row that came anew since, nothing tells it.
+        let told_then = told(alone.into_iter().chain([(change(6, &[]), Vec::new())]).collect(), &now);
+        assert_eq!(told_then[..1], [(2, 4, fields(&["due_on", "text"]))]);
     }
 
     #[test]
