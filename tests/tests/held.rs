@@ -44,29 +44,36 @@ async fn a_child_before_its_parent_is_held_shown_and_applied_when_the_parent_arr
     assert_eq!(number(&server.app.office, "SELECT count(*) FROM mutation WHERE outcome = 'H'").await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_held_does_not_overwrite_what_its_author_wrote_since() {
-    let (_server, mut phone, mut tablet) = started().await;
+/// Has a device edit a visit, together with one that is missing, and then once more: the first edit waits. Returns the
+/// visit as it is shown then, and the missing one.
+async fn edit_twice(device: &mut Device) -> (Visit, Visit) {
     let (known, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
-    tablet.create(&known);
-    tablet.sync().await;
-    let base = tablet.cache.cursor.seq;
+    device.create(&known);
+    device.sync().await;
+    let base = device.cache.cursor.seq;
     let first = Visit { summary: Some("mai întâi".to_owned()), travel_km: Some(7), ..known.clone() };
     let then = Visit { summary: Some("apoi".to_owned()), ..first.clone() };
     let other = Visit { summary: Some("altă vizită".to_owned()), ..missing.clone() };
     let draft = |before: &Visit, after: &Visit| {
         let patch = patch::diff(&before.to_row(), &after.to_row());
-        Mutation { group: Some(1), base_seq: base, ..tablet.draft(Op::Patch, EntityKind::Visit, after.id.0, patch) }
+        Mutation { group: Some(1), base_seq: base, ..device.draft(Op::Patch, EntityKind::Visit, after.id.0, patch) }
     };
     let group = [draft(&known, &first), draft(&missing, &other)];
-    let held = group.map(|mutation| tablet.record(mutation));
-    let no = tablet.change(&first, &then, base);
-    let answer = tablet.sync().await;
+    let held = group.map(|mutation| device.record(mutation));
+    let no = device.change(&first, &then, base);
+    let answer = device.sync().await;
     assert_eq!(held.map(|no| answer.outcome(no)), [Outcome::Held; 2]);
     assert_eq!(answer.outcome(no), Outcome::Applied);
+    (then, missing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_does_not_overwrite_what_its_author_wrote_since() {
+    let (_server, mut phone, mut tablet) = started().await;
+    let (then, missing) = edit_twice(&mut tablet).await;
     phone.create(&missing);
     phone.sync().await;
-    let shown = phone.cache.get::<Visit>(known.id).unwrap();
+    let shown = phone.cache.get::<Visit>(then.id).unwrap();
     assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("apoi"), Some(7)));
     assert_eq!(phone.cache.all::<Conflict>().len(), 0);
 }
@@ -104,29 +111,14 @@ async fn what_came_with_the_release_of_held_work_is_not_its_authors() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_out_of_held_work_is_the_change_of_who_set_it() {
     let (_server, mut phone, mut tablet) = started().await;
-    let (known, missing) = (sample::visit(ENTERPRISES[0], ANA), sample::visit(ENTERPRISES[0], ANA));
-    tablet.create(&known);
-    tablet.sync().await;
-    let base = tablet.cache.cursor.seq;
-    let first = Visit { summary: Some("mai întâi".to_owned()), travel_km: Some(7), ..known.clone() };
-    let then = Visit { summary: Some("apoi".to_owned()), ..first.clone() };
-    let other = Visit { summary: Some("altă vizită".to_owned()), ..missing.clone() };
-    let draft = |before: &Visit, after: &Visit| {
-        let patch = patch::diff(&before.to_row(), &after.to_row());
-        Mutation { group: Some(1), base_seq: base, ..tablet.draft(Op::Patch, EntityKind::Visit, after.id.0, patch) }
-    };
-    let group = [draft(&known, &first), draft(&missing, &other)];
-    let held = group.map(|mutation| tablet.record(mutation));
-    tablet.change(&first, &then, base);
-    let answer = tablet.sync().await;
-    assert_eq!(held.map(|no| answer.outcome(no)), [Outcome::Held; 2]);
+    let (then, missing) = edit_twice(&mut tablet).await;
     let seen = tablet.cache.cursor.seq;
     phone.sync().await;
     phone.create(&missing);
     let by_phone = Visit { summary: Some("de pe telefon".to_owned()), ..then.clone() };
     phone.change(&then, &by_phone, phone.cache.cursor.seq);
     phone.sync().await;
-    let shown = phone.cache.get::<Visit>(known.id).unwrap();
+    let shown = phone.cache.get::<Visit>(then.id).unwrap();
     assert_eq!((shown.summary.as_deref(), shown.travel_km), (Some("de pe telefon"), Some(7)), "the rest came up");
     let by_tablet = Visit { summary: Some("de pe tabletă".to_owned()), ..then.clone() };
     let no = tablet.change(&then, &by_tablet, seen);

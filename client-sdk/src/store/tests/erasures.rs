@@ -113,12 +113,12 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
     }
 }
 
-/// The server's answer to the push that a search sends: what it has of it.
-fn shared(store: &Store, demand: Option<Demand>) -> (u64, PushResult) {
+/// The first number of what is sent next, and the answer of a server that has it.
+fn shared(store: &Store) -> (u64, PushResult) {
     let asked = store.pushes().unwrap().remove(0);
     let upto_no = asked.first_no + asked.mutations.len() as u64 - 1;
     let upto_hash = asked.mutations.iter().fold(asked.prev_hash, |hash, bytes| hash.then(bytes));
-    (asked.first_no, PushResult { upto_no, upto_hash, demand, commits: Vec::new(), results: Vec::new() })
+    (asked.first_no, PushResult { upto_no, upto_hash, demand: None, commits: Vec::new(), results: Vec::new() })
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn what_stands_behind_an_emptied_change_is_compared_too_before_it_goes_under_oth
         store.ask_again(0).unwrap();
         store.meet(4, ChainHash([9; 16])).unwrap();
         store.apply_page(&erasure(6)).unwrap();
-        let (first_no, told) = shared(&store, None);
+        let (first_no, told) = shared(&store);
         assert_eq!((first_no, told.upto_no), (1, 1));
         assert!(!store.apply_result(&told).unwrap().is_foreign, "that tells nothing of what comes after");
-        let (first_no, told) = shared(&store, None);
+        let (first_no, told) = shared(&store);
         assert_eq!((first_no, told.upto_no), (3, 3));
         let demand = Some(Demand::NewIncarnation);
         let foreign = PushResult { upto_no: 2, upto_hash: ChainHash([8; 16]), demand, ..told.clone() };
@@ -158,7 +158,7 @@ fn what_a_request_pushed_when_a_search_began_is_known_to_be_there_also_when_it_i
     store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
     put_attendee(&store);
     // The greeting tells of more than this phone has; the answer to what was sent with it comes after.
-    let (_, told) = shared(&store, None);
+    let (_, told) = shared(&store);
     store.meet(3, ChainHash([9; 16])).unwrap();
     assert!(store.apply_result(&told).unwrap().is_foreign, "the server has all of it, and more");
     store.apply_page(&erasure(6)).unwrap();
@@ -174,13 +174,13 @@ fn a_search_that_asks_for_answers_again_comes_to_its_end_although_the_server_tol
     store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
     put_attendee(&store);
     put(&store, finding(3, 9, "după"));
-    let (_, told) = shared(&store, None);
+    let (_, told) = shared(&store);
     store.ask_again(0).unwrap();
     store.meet(4, ChainHash([9; 16])).unwrap();
     store.apply_result(&told).unwrap();
     store.apply_page(&erasure(6)).unwrap();
     for expected in [1, 3] {
-        let (first_no, told) = shared(&store, None);
+        let (first_no, told) = shared(&store);
         assert_eq!(first_no, expected, "the same is asked again");
         assert_eq!(store.apply_result(&told).unwrap().is_foreign, expected == 3);
     }
