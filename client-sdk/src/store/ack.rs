@@ -50,6 +50,7 @@ impl Inner {
         if is_ours {
             self.outbox.share(upto, result.demand)?;
         }
+        self.outbox.pass_emptied()?;
         let is_outrun = self.outbox.is_outrun()?;
         let again = if is_ours { self.take_again(result)? } else { Answered::default() };
         if upto <= self.outbox.acked {

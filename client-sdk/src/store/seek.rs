@@ -126,15 +126,20 @@ impl Outbox {
         Ok(seek.after == self.provable_upto(seek.after)?)
     }
 
-    /// Returns whether the server has everything that can be shown to it under its number, and something else beyond it.
-    /// What was emptied cannot: it is passed, for what stands behind it tells of it too.
-    pub(super) fn is_outrun(&mut self) -> Result<bool> {
-        let Some(seek) = self.seek.filter(|seek| seek.shared.is_some()) else { return Ok(false) };
+    /// Lets the search go on behind what was emptied, which tells of that too, once the server has all that is before it.
+    pub(super) fn pass_emptied(&mut self) -> Result<()> {
+        let Some(seek) = self.seek.filter(|seek| seek.shared.is_some()) else { return Ok(()) };
         let after = self.before_provable(seek.after, self.last)?;
         if after < self.last && after > seek.after {
             self.seek = Some(Seek { after, is_asked: false, ..seek });
         }
-        Ok(after == self.last)
+        Ok(())
+    }
+
+    /// Returns whether the server has everything that can be shown to it under its number, and something else beyond it.
+    pub(super) fn is_outrun(&self) -> Result<bool> {
+        let Some(seek) = self.seek.filter(|seek| seek.shared.is_some()) else { return Ok(false) };
+        Ok(self.before_provable(seek.after, self.last)? == self.last)
     }
 
     /// Takes the next step after the server said that it has something else under our numbers.
