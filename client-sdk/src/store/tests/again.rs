@@ -21,11 +21,9 @@ fn said(no: u64, outcome: Outcome) -> Vec<MutationResult> {
 
 /// The server's answer to what is asked for again, all of it in one commit.
 fn again(store: &Store, seq: u64, results: Vec<MutationResult>) -> PushResult {
-    let asked = store.pushes().unwrap().remove(0);
-    let last_no = asked.first_no + asked.mutations.len() as u64 - 1;
-    let upto_hash = asked.mutations.iter().fold(asked.prev_hash, |hash, bytes| hash.then(bytes));
-    let commits = vec![Commit { first_no: asked.first_no, last_no, seq, verbatim: true }];
-    PushResult { upto_no: last_no, upto_hash, demand: None, commits, results }
+    let (first_no, told) = shared(store);
+    let commits = vec![Commit { first_no, last_no: told.upto_no, seq, verbatim: true }];
+    PushResult { commits, results, ..told }
 }
 
 fn asked(store: &Store) -> Option<(u64, usize)> {

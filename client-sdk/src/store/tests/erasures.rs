@@ -113,14 +113,6 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
     }
 }
 
-/// The first number of what is sent next, and the answer of a server that has it.
-fn shared(store: &Store) -> (u64, PushResult) {
-    let asked = store.pushes().unwrap().remove(0);
-    let upto_no = asked.first_no + asked.mutations.len() as u64 - 1;
-    let upto_hash = asked.mutations.iter().fold(asked.prev_hash, |hash, bytes| hash.then(bytes));
-    (asked.first_no, PushResult { upto_no, upto_hash, demand: None, commits: Vec::new(), results: Vec::new() })
-}
-
 #[test]
 fn what_stands_behind_an_emptied_change_is_compared_too_before_it_goes_under_other_numbers() {
     for is_lost in [true, false] {
@@ -234,11 +226,10 @@ fn what_was_emptied_is_passed_when_the_rest_is_asked_for_again() {
     store.ask_again(0).unwrap();
     store.apply_page(&erasure(6)).unwrap();
     for expected in [1, 3] {
-        let push = store.pushes().unwrap().remove(0);
-        assert_eq!((push.first_no, push.mutations.len()), (expected, 1));
-        let upto_hash = push.prev_hash.then(&push.mutations[0]);
+        let (first_no, told) = shared(&store);
+        assert_eq!((first_no, told.upto_no), (expected, expected));
         let commits = vec![Commit { first_no: expected, last_no: expected, seq: 5, verbatim: true }];
-        let told = PushResult { upto_no: expected, upto_hash, demand: None, commits, results: Vec::new() };
+        let told = PushResult { commits, ..told };
         assert!(!store.apply_result(&told).unwrap().is_foreign);
     }
     assert!(store.pushes().unwrap().is_empty() && !store.sync_view().unwrap().is_seeking);
