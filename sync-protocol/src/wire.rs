@@ -155,8 +155,8 @@ pub struct Welcome {
     /// difference of its digests is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<u64>,
-    /// When the device's cursor is of another epoch: the last number that the server has of each earlier incarnation of
-    /// the hello. What it lacks is sent again.
+    /// With [`History::Other`], or when the device's cursor is of another epoch: the last number that the server has of
+    /// each earlier incarnation of the hello. What it lacks is sent again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<(Uuid, u64)>,
 }
