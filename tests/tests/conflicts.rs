@@ -1,7 +1,9 @@
 //! Two people, one row: both edits are kept, whoever comes first.
 
-use sync_protocol::code::{ActionStatus, ConflictState};
-use sync_protocol::entity::{ChecklistAnswer, Conflict, EntityKind, FollowUpAction, Place, Visit};
+use std::collections::BTreeSet;
+
+use sync_protocol::code::{ActionStatus, ConflictState, PositionStatus};
+use sync_protocol::entity::{ChecklistAnswer, Conflict, EntityKind, FollowUpAction, Place, Position, Visit};
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::wire::Outcome;
 use tests::programme::{self, ANA, CARMEN, ENTERPRISES};
@@ -164,6 +166,31 @@ async fn two_devices_that_answer_one_question_edit_one_row() {
     let conflict = both.conflicts("na_reason").remove(0);
     assert_eq!(conflict.kept_value.as_deref(), Some("\"se aplică\""));
     assert_eq!(conflict.other_value.as_deref(), Some("\"nu este cazul\""));
+}
+
+/// As two copies of a phone do that bring back what a restored server lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_of_a_row_that_both_created_are_no_mistakes_but_a_conflict_where_they_cannot_stand_together() {
+    let mut both = started().await;
+    let planned = Position { status: PositionStatus::Planned, ..sample::position(ENTERPRISES[0]) };
+    let [filled, vacant, closed] = [PositionStatus::Filled, PositionStatus::Vacant, PositionStatus::Closed]
+        .map(|status| Position { status, ..planned.clone() });
+    both.mentor.create(&planned);
+    for (before, after) in [(&planned, &filled), (&filled, &vacant), (&vacant, &closed)] {
+        both.mentor.change(before, after, 0);
+    }
+    both.mentor.sync().await;
+    both.coordinator.create(&planned);
+    let no = both.coordinator.change(&planned, &filled, 0);
+    let wrong = both.coordinator.change(&filled, &Position { isco_code: "1234567".to_owned(), ..filled.clone() }, 0);
+    let answer = both.coordinator.sync().await;
+    assert_eq!(answer.outcome(no), Outcome::Conflict);
+    let refusal = answer.result(wrong).unwrap();
+    assert_eq!((refusal.outcome, refusal.field.as_deref()), (Outcome::Rejected, Some("isco_code")), "anywhere");
+    both.mentor.sync().await;
+    assert_eq!(both.mentor.cache.get::<Position>(planned.id), Some(closed));
+    let lost: BTreeSet<_> = both.conflicts("status").into_iter().filter_map(|conflict| conflict.other_value).collect();
+    assert_eq!(lost, ["\"FILLED\"", "\"PLANNED\""].map(str::to_owned).into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

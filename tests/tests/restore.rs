@@ -11,7 +11,8 @@ use server::world::SystemWorld;
 use sync_protocol::cursor::Cursor;
 use sync_protocol::entity::{EntityKind, Finding};
 use sync_protocol::id::FindingId;
-use sync_protocol::wire::{Hello, History, Outcome};
+use sync_protocol::mutation::ChainHash;
+use sync_protocol::wire::{Hello, History, Outcome, Push};
 use tests::programme::{ANA, ENTERPRISES, PROGRAMME, RADU};
 use tests::site::{Site, assert_equal_sides, find, phone_of, start_visit};
 use tests::{Device, ServerProcess, TestServer, sample, state};
@@ -112,8 +113,13 @@ async fn a_device_that_stood_before_the_backup_goes_on_as_if_nothing_had_happene
     device.address = site.server.address;
     let earlier = vec![(Uuid::from_u128(1), 5)];
     let hello = || Hello { earlier: earlier.clone(), ..device.hello() };
-    let answer = device.exchange(hello(), &[]).await;
+    let push = Push { first_no: 1, prev_hash: ChainHash::START, mutations: vec![b"waiting".to_vec()] };
+    let answer = device.exchange(hello(), &[push]).await;
     assert_eq!(answer.welcome().earlier, [(earlier[0].0, 0)], "it lost all of it");
+    // What is waiting comes after that, under other numbers, and not before it.
+    assert!(answer.end().unwrap().more && answer.rows().is_empty());
+    let of_device = format!("SELECT count(*) FROM mutation WHERE device_id = '{}'", device.id);
+    assert_eq!(state::number(&site.server.app.office, &of_device).await, 0);
     let cursor = Cursor { epoch: answer.welcome().epoch, ..device.cache.cursor };
     let answer = device.exchange(Hello { cursor, ..hello() }, &[]).await;
     assert_eq!(answer.welcome().earlier, [], "no history was left since");

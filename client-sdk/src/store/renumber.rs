@@ -131,15 +131,25 @@ impl Outbox {
         answers::set_acked(&self.conn, self.acked)
     }
 
-    /// Returns the position of the first change of an earlier incarnation that is not among what the server knows.
+    /// Returns the position of the first change of an earlier incarnation that is kept here, and is not among what the
+    /// server knows. What waited when a damaged outbox was saved has new numbers, and is no longer kept under these.
     fn first_lacking(&self, known: &[(Uuid, u64)]) -> Result<Option<u64>> {
         for (incarnation, upto_no) in self.earlier()? {
-            let last_no = known.iter().find(|(id, _)| *id == incarnation).map_or(upto_no, |(_, last_no)| *last_no);
-            if last_no < upto_no {
-                return self.position(incarnation, last_no + 1);
+            let Some((_, last_no)) = known.iter().find(|(id, _)| *id == incarnation) else { continue };
+            let (first, last) = (self.position(incarnation, last_no + 1)?, self.position(incarnation, upto_no)?);
+            if let (Some(first), Some(last)) = (first, last)
+                && self.keeps_any(first, last)?
+            {
+                return Ok(Some(first));
             }
         }
         Ok(None)
+    }
+
+    fn keeps_any(&self, first: u64, last: u64) -> Result<bool> {
+        const SQL: &str = "SELECT EXISTS (SELECT * FROM change WHERE position BETWEEN ?1 AND ?2)";
+        let any = self.conn.query_row(SQL, [first as i64, last as i64], |row| row.get(0));
+        any.doing("read the outbox")
     }
 
     pub(super) fn first_kept(&self) -> Result<Option<u64>> {

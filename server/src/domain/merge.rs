@@ -12,7 +12,7 @@
 use sync_protocol::cursor::{self, Fork};
 use sync_protocol::entity::Row;
 use sync_protocol::field::{Field, MergePolicy};
-use sync_protocol::mutation::Mutation;
+use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::value::Value;
 use uuid::Uuid;
 
@@ -230,6 +230,15 @@ fn contest(mutation: &Mutation, history: &History<'_>, position: usize) -> Conte
     let patched = mutation.patch.iter().find(|(at, _)| *at == position).map(|(_, value)| value.clone());
     let current = history.current.values.get(position).cloned().unwrap_or(Value::Null);
     Contested { position, incoming: patched.unwrap_or_else(|| seen.clone()), seen: Some(seen), current }
+}
+
+/// Returns whether it is known how the sender shows the row without the mutation. It is not where someone else created
+/// what the sender created, too: its own creation changed nothing here, or came in the same batch.
+pub(super) fn is_row_known_as_seen(mutation: &Mutation, history: &History<'_>) -> bool {
+    let base = cursor::known_base(history.forks, mutation.base_seq);
+    let created = history.changes.iter().rev().find(|change| change.old.is_empty());
+    mutation.op == Op::Put
+        || created.is_none_or(|created| created.seq <= base || history.writer.made(created, mutation))
 }
 
 /// Returns the value of a field as the sender shows it without the mutation: as of its base, with the sender's own

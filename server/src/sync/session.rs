@@ -202,6 +202,11 @@ async fn serve<S: SyncStore>(session: &mut Session<S>, pushes: Vec<Push>) -> Res
     session.greeted(&opened.welcome);
     session.say(&Message::Welcome(opened.welcome.clone()));
     let floor = opened.welcome.floor;
+    if has_pushes && lacks_earlier(&session.hello, &opened.welcome) {
+        // The device numbers what is lacking anew, with all that came after it: taken now, this would come a second time.
+        opened.snapshot.close().await?;
+        return Ok(true);
+    }
     if has_pushes {
         // A session holds one connection at a time: with two, busy sessions would wait for each other.
         opened.snapshot.close().await?;
@@ -317,6 +322,14 @@ async fn earlier<S: SyncStore>(
         earlier.push((*incarnation, snapshot.outbox_state(&outbox).await?.0));
     }
     Ok(earlier)
+}
+
+/// Returns whether the server lacks something of an earlier incarnation of the device.
+fn lacks_earlier(hello: &Hello, welcome: &Welcome) -> bool {
+    let is_lacking = |(known, last_no): &(Uuid, u64)| {
+        hello.earlier.iter().any(|(incarnation, upto_no)| incarnation == known && last_no < upto_no)
+    };
+    welcome.earlier.iter().any(is_lacking)
 }
 
 /// Returns whether the device's cursor belongs to this history and, if not, up to where both are the same.

@@ -97,6 +97,10 @@ fn what_the_server_refused_or_keeps_is_saved_and_told() {
     assert_eq!(store.report().salvaged, Some(Salvaged { saved: 12, lost: 0 }));
     assert_everything_is_there(&store);
     assert_eq!(store.hello("test", 0).unwrap().device, device);
+    // Nothing of the earlier incarnation is lost: what was waiting has other numbers, and the rest is known there.
+    let under_way = store.hello("test", 0).unwrap().incarnation;
+    store.meet_earlier(&[(incarnation, 30)]).unwrap();
+    assert_eq!(store.hello("test", 0).unwrap().incarnation, under_way);
     // The server names what it held by the number under the earlier incarnation.
     let at = |field: &str| EntityKind::HeldItem.def().position(field).unwrap();
     let mut item = empty_row(EntityKind::HeldItem.def(), Uuid::from_u128(77));

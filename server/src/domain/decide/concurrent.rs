@@ -6,6 +6,7 @@ use sync_protocol::entity::{Conflict, Entity as _, EntityKind, Row};
 use sync_protocol::id::UserId;
 use sync_protocol::mutation::{Mutation, Op};
 use sync_protocol::rule::{self, Violation};
+use sync_protocol::validate::FIELD;
 use sync_protocol::value::Value;
 
 use super::{Decider, Since, Slot, Source, Verdict};
@@ -91,7 +92,11 @@ impl Decider<'_> {
         let history = before.and_then(|current| self.history(mutation, current, slot, source.writer));
         let Some(history) = history.filter(|_| !source.is_strict) else { return Err(violation) };
         // Both may be right where their authors stood: edits that cannot stand together are a conflict, no mistake.
-        self.check_by_itself(mutation, &history, source)?;
+        match merge::is_row_known_as_seen(mutation, &history) {
+            true => self.check_by_itself(mutation, &history, source)?,
+            false if violation.rule == FIELD && sets(mutation, violation.field) => return Err(violation),
+            false => {}
+        }
         clashes.iter_mut().for_each(Clash::let_server_win);
         let mut after = with_winners(shown, clashes);
         if self.check_rules(mutation, before, &mut after, source).is_ok() && !clashes.is_empty() {
@@ -184,6 +189,10 @@ impl Decider<'_> {
             self.replace(EntityKind::Conflict, trace);
         }
     }
+}
+
+fn sets(mutation: &Mutation, field: &str) -> bool {
+    mutation.kind.def().position(field).is_some_and(|at| mutation.patch.iter().any(|(patched, _)| *patched == at))
 }
 
 /// Returns the row as the sender shows it, with the winner's values wherever two edits met.
