@@ -273,12 +273,12 @@ pub async fn later_changes(
              AND first_no + array_position(row_ids, $4) - 1 > $6";
     let outbox = &held.outbox;
     let sql = Sql::new(LATER).bind(outbox.programme).bind(outbox.device).bind(i32::from(kind.number())).bind(row);
-    let records = conn.query(sql.bind(outbox.incarnation).bind(held.no as i64)).await?;
-    let mut later = Vec::with_capacity(records.len());
-    for record in records {
-        later.push(record.opt_bytes(0)?.and_then(|payload| Mutation::decode(&payload).ok()));
-    }
-    Ok(later)
+    conn.query(sql.bind(outbox.incarnation).bind(held.no as i64)).await?.iter().map(said).collect()
+}
+
+/// Reads a mutation from the first column, as far as it is still kept what it said.
+fn said(record: &super::Record) -> Result<Option<Mutation>, StoreError> {
+    Ok(record.opt_bytes(0)?.and_then(|payload| Mutation::decode(&payload).ok()))
 }
 
 fn held(programme: Uuid, records: &[super::Record]) -> Result<Vec<HeldMutation>, StoreError> {
@@ -326,10 +326,8 @@ pub async fn refused_creations(
     const REFUSED: &str = "SELECT payload FROM mutation_line \
         WHERE programme_id = $1 AND row_id = ANY($2) AND kind = $3::int AND outcome = 'R' AND payload IS NOT NULL";
     let sql = Sql::new(REFUSED).bind(programme).bind(ids).bind(i32::from(kind.number()));
-    let mut refused = Vec::new();
-    for record in conn.query(sql).await? {
-        refused.extend(Mutation::decode(&record.bytes(0)?).ok().filter(|mutation| mutation.op == Op::Put));
-    }
+    let mut refused = all_said(&conn.query(sql).await?)?;
+    refused.retain(|mutation| mutation.op == Op::Put);
     Ok(refused)
 }
 
@@ -338,11 +336,11 @@ pub async fn refused(conn: &mut Conn, programme: Uuid, kind: EntityKind) -> Resu
     const REFUSED: &str = "SELECT payload FROM mutation_line \
         WHERE programme_id = $1 AND kind = $2::int AND outcome = 'R' AND payload IS NOT NULL";
     let records = conn.query(Sql::new(REFUSED).bind(programme).bind(i32::from(kind.number()))).await?;
-    let mut refused = Vec::with_capacity(records.len());
-    for record in records {
-        refused.extend(Mutation::decode(&record.bytes(0)?));
-    }
-    Ok(refused)
+    all_said(&records)
+}
+
+fn all_said(records: &[super::Record]) -> Result<Vec<Mutation>, StoreError> {
+    records.iter().filter_map(|record| said(record).transpose()).collect()
 }
 
 /// Gives the rows of this transaction their number, as the last statement before the commit.
