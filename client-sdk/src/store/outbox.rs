@@ -70,6 +70,8 @@ pub(super) struct Outbox {
     pub(super) incarnation: Uuid,
     /// The incarnation of the request that is under way, once there was one: the answer speaks of its numbers.
     pub(super) asked_as: Option<Uuid>,
+    /// The position after which that request pushes, if it does.
+    pub(super) pushed_after: Option<u64>,
     /// What to take from a position for the number on the wire.
     pub(super) offset: u64,
     /// The newest position.
@@ -121,6 +123,7 @@ impl Outbox {
             account,
             incarnation,
             asked_as: None,
+            pushed_after: None,
             offset,
             last,
             last_hash,

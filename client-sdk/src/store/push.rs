@@ -36,9 +36,9 @@ impl Store {
     /// A group is never cut, so that the server can apply it whole.
     pub fn pushes(&self) -> Result<Vec<Push>> {
         let mut inner = self.lock();
-        inner.outbox.asks();
+        let after = inner.outbox.asks()?;
         let share = Share { mutations: REQUEST_MUTATIONS, bytes: REQUEST_BYTES };
-        pushes_after(&inner.outbox, inner.outbox.push_after()?, &share)
+        pushes_after(&inner.outbox, after, &share)
     }
 
     /// Returns the bytes of what to push in the next request, of about `budget_bytes` before compression: `ready`
@@ -46,8 +46,7 @@ impl Store {
     /// device prepares the rest.
     pub fn push_bytes(&self, ready: Option<PushBytes>, budget_bytes: usize) -> Result<PushBytes> {
         let mut inner = self.lock();
-        inner.outbox.asks();
-        let (outbox, after) = (&inner.outbox, inner.outbox.push_after()?);
+        let (after, outbox) = (inner.outbox.asks()?, &inner.outbox);
         match ready {
             Some(ready) if (ready.incarnation, ready.after) == (outbox.incarnation, after) => Ok(ready),
             _ => PushBytes::after(outbox, after, &Share { mutations: FIRST_MUTATIONS, bytes: budget_bytes }),

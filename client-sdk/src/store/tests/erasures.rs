@@ -113,6 +113,38 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
     }
 }
 
+/// The phone failed after it had noted that it asks for answers again, and before it met what the server has.
+#[test]
+fn what_a_restored_server_takes_of_a_request_that_asks_again_does_not_come_a_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, finding(2, 9, "dinainte"));
+    put_attendee(&store);
+    put(&store, finding(3, 9, "după"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    store.apply_page(&erasure(6)).unwrap();
+    store.ask_again(0).unwrap();
+    let hello = || store.hello("test", 0).unwrap();
+    let before = hello().incarnation;
+    let (first_no, told) = shared(&store);
+    assert_eq!((first_no, told.upto_no), (1, 1));
+    store.meet(0, ChainHash::START).unwrap();
+    let commits = vec![Commit { first_no: 1, last_no: 1, seq: 1_000_001, verbatim: true }];
+    store.apply_result(&PushResult { commits, ..told.clone() }).unwrap();
+    // The next one finds what the server still lacks, and goes under other numbers from there on.
+    assert_eq!(hello().incarnation, before);
+    assert_eq!(store.pushes().unwrap()[0].first_no, 3);
+    store.meet(1, told.upto_hash).unwrap();
+    let (after, again) = (hello(), store.pushes().unwrap());
+    assert_ne!(after.incarnation, before);
+    assert_eq!(after.earlier, [(before, 1)]);
+    assert_eq!(
+        again.iter().map(|push| push.mutations.len()).sum::<usize>(),
+        2,
+        "what was emptied, and what is behind it"
+    );
+}
+
 #[test]
 fn what_stands_behind_an_emptied_change_is_compared_too_before_it_goes_under_other_numbers() {
     for is_lost in [true, false] {

@@ -26,5 +26,5 @@ pub(super) fn check(history: &History<'_>, fates: &Fates, found: &mut Vec<Violat
 
 /// Two phones that were one send what both have under two names: setting a field to the same value again.
 fn forks(step: &Step) -> bool {
-    matches!(step, Step::ClonePhone { .. } | Step::RestorePhone { .. } | Step::RestoreServer)
+    matches!(step, Step::ClonePhone { .. } | Step::RestorePhone { .. })
 }
