@@ -70,7 +70,7 @@ pub(super) struct Outbox {
     pub(super) incarnation: Uuid,
     /// The incarnation of the request that is under way, once there was one: the answer speaks of its numbers.
     pub(super) asked_as: Option<Uuid>,
-    /// The position after which that request pushes, if it does.
+    /// The position after which the newest request with pushes begins to push.
     pub(super) pushed_after: Option<u64>,
     /// What to take from a position for the number on the wire.
     pub(super) offset: u64,

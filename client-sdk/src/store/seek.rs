@@ -40,7 +40,7 @@ impl Store {
     /// Compares the outbox with the last change that the server has of it: sends again what it lost, and begins to
     /// look for where they part when that is another one.
     pub fn meet(&self, last_no: u64, last_hash: ChainHash) -> Result<()> {
-        let (is_same, is_lost) = {
+        let (is_same, is_lost, is_asked) = {
             let mut inner = self.lock();
             let outbox = &mut inner.outbox;
             if outbox.is_asked_otherwise() {
@@ -57,12 +57,14 @@ impl Store {
             let own = outbox.hash_at(position)?;
             // Changes that were deleted since cannot be compared. All that is kept is then sent anew.
             let is_same = own.map_or(position <= outbox.acked, |own| own == last_hash);
-            (is_same, position < outbox.acked && !outbox.is_sending_what_is_lost(position)?)
+            (is_same, position < outbox.acked, outbox.is_asking_for_what_is_lost(position)?)
         };
-        match (is_same, is_lost) {
-            (true, true) => self.rewind(last_no + 1),
-            (true, false) => Ok(()),
-            (false, _) => self.new_incarnation(),
+        match is_same {
+            // What is answered again tells no version of a row.
+            true if is_lost && is_asked => self.verify_soon(),
+            true if is_lost => self.rewind(last_no + 1),
+            true => Ok(()),
+            false => self.new_incarnation(),
         }
     }
 }
@@ -92,10 +94,11 @@ impl Outbox {
         Ok(after)
     }
 
-    /// Returns whether the server, which lost everything after a position, may take what follows it from the request that
-    /// is under way, and what was emptied since stands further back: all of it would be numbered anew, and come twice.
-    fn is_sending_what_is_lost(&self, position: u64) -> Result<bool> {
-        Ok(self.pushed_after.is_some_and(|after| after <= position) && self.last_emptied()? > position)
+    /// Returns whether the server, which lost everything after a position, may take what follows it from a request that
+    /// asks again, while something that was emptied has all of it numbered anew: it would come a second time.
+    fn is_asking_for_what_is_lost(&self, position: u64) -> Result<bool> {
+        let is_sent = self.pushed_after.is_some_and(|after| after <= position) && self.asks_after()?.is_some();
+        Ok(is_sent && self.last_emptied()? > position)
     }
 
     /// Notes that the server has the same up to a position. What was pushed when the search began tells so, too, but not

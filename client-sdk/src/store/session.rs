@@ -66,7 +66,7 @@ impl Store {
         // The place that is told must be kept. What was recorded is safe in the outbox, and the cache, which may owe
         // thousands of rows to its file, writes them while the server works.
         self.drain(|inner| {
-            (inner.outbox.asked_as, inner.outbox.pushed_after) = (Some(inner.outbox.incarnation), None);
+            inner.outbox.asked_as = Some(inner.outbox.incarnation);
             inner.cache.keep_pages().map(|()| inner.cache.begin_reply())
         })?;
         let uptime_ms = self.world().uptime_ms();
