@@ -156,6 +156,11 @@ impl Mutation {
         })
     }
 
+    /// Returns whether it sets the field at `position`.
+    pub fn sets(&self, position: usize) -> bool {
+        self.patch.iter().any(|(at, _)| *at == position)
+    }
+
     /// Returns the version that the person had seen of the field at `position`.
     pub fn base_of(&self, position: usize) -> u64 {
         let own = self.field_bases.iter().find(|(at, _)| *at == position);

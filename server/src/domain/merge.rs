@@ -176,8 +176,7 @@ fn group_of(mutation: &Mutation, position: usize) -> Vec<usize> {
 fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<Clash> {
     let def = mutation.kind.def();
     let fields: Vec<&Field> = group.iter().filter_map(|at| def.fields.get(*at)).collect();
-    let is_patched = |at: &usize| mutation.patch.iter().any(|(patched, _)| patched == at);
-    let seen_at = group.iter().filter(|at| is_patched(at)).map(|at| mutation.base_of(*at)).min()?;
+    let seen_at = group.iter().filter(|at| mutation.sets(**at)).map(|at| mutation.base_of(*at)).min()?;
     let (base, is_lost) = (cursor::known_base(history.forks, seen_at), cursor::is_lost(history.forks, seen_at));
     let is_met = |change: &FieldChange| change.seq > base && touches(change, &fields);
     // A row that was brought back is the one that was seen: its creation is nothing new. One whose identifier follows
@@ -196,21 +195,21 @@ fn clash(mutation: &Mutation, history: &History<'_>, group: &[usize]) -> Option<
     }
     // What was seen in a history that was left is not here. Only the creation of the row or a change of the sender's
     // own, brought back before, tells that nobody else's value stands in its place.
-    let patched = || group.iter().filter(|at| is_patched(at));
+    let patched = || group.iter().filter(|at| mutation.sets(**at));
     let is_unknown = last.is_none() && is_lost && patched().all(is_stored) && !history.changes.iter().any(is_met);
     if last.is_none() && !is_unknown {
         return None;
     }
     let mut contested: Vec<Contested> = group.iter().map(|at| contest(mutation, history, *at)).collect();
     if is_unknown {
-        let unseen = contested.iter_mut().filter(|field| is_patched(&field.position));
+        let unseen = contested.iter_mut().filter(|field| mutation.sets(field.position));
         unseen.for_each(|field| field.seen = None);
     }
     let agrees = |field: &Contested| field.incoming == field.current;
     // One side says all that the other one says.
-    let is_contained = contested.iter().filter(|field| is_patched(&field.position)).all(agrees);
+    let is_contained = contested.iter().filter(|field| mutation.sets(field.position)).all(agrees);
     let mut theirs = contested.iter().filter(|field| !field.was_seen(&field.current));
-    if is_contained || theirs.all(|field| is_patched(&field.position) && agrees(field)) {
+    if is_contained || theirs.all(|field| mutation.sets(field.position) && agrees(field)) {
         return None;
     }
     let has = |policy| fields.iter().any(|field| field.policy == policy);

@@ -133,8 +133,7 @@ pub(super) fn settled_conflict(conflict: &Row, seq: u64, mutation: &Mutation, no
         _ if mutation.op == Op::Delete => true,
         Some((kind, _, field)) => {
             let position = kind.def().position(field.name)?;
-            let sets_field = mutation.patch.iter().any(|(at, _)| *at == position);
-            sets_field && mutation.base_of(position) >= seq
+            mutation.sets(position) && mutation.base_of(position) >= seq
         }
         // About the whole row: who goes on with it has to know.
         None => mutation.base_seq >= seq,

@@ -12,6 +12,16 @@ fn put_attendee(store: &Store) {
     store.write(|batch| batch.put(ATTENDEE, attendee)).unwrap();
 }
 
+/// A store with the person 1 between two findings, all of which the server has.
+fn with_attendee_between(folder: &Path) -> Store {
+    let store = open(folder);
+    put(&store, finding(2, 9, "dinainte"));
+    put_attendee(&store);
+    put(&store, finding(3, 9, "după"));
+    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    store
+}
+
 /// The page with which the server says that the person 1 was erased.
 fn erasure(seq: u64) -> Page {
     let mut erasure = empty_row(EntityKind::Erasure.def(), Uuid::from_u128(7));
@@ -117,11 +127,7 @@ fn what_stands_before_an_emptied_change_is_compared_with_the_server_before_it_go
 #[test]
 fn what_a_restored_server_takes_of_a_request_that_asks_again_does_not_come_a_second_time() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, finding(2, 9, "dinainte"));
-    put_attendee(&store);
-    put(&store, finding(3, 9, "după"));
-    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    let store = with_attendee_between(folder.path());
     store.apply_page(&erasure(6)).unwrap();
     store.ask_again(0).unwrap();
     let hello = || store.hello("test", 0).unwrap();
@@ -153,11 +159,7 @@ fn what_a_restored_server_takes_of_a_request_that_asks_again_does_not_come_a_sec
 fn what_stands_behind_an_emptied_change_is_compared_too_before_it_goes_under_other_numbers() {
     for is_lost in [true, false] {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        put(&store, finding(2, 9, "dinainte"));
-        put_attendee(&store);
-        put(&store, finding(3, 9, "după"));
-        store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+        let store = with_attendee_between(folder.path());
         // Everything is asked for again, and the search begins with that.
         store.ask_again(0).unwrap();
         store.meet(4, ChainHash([9; 16])).unwrap();
@@ -254,11 +256,7 @@ fn a_phone_that_can_prove_nothing_of_what_it_sent_goes_on_under_other_numbers() 
 #[test]
 fn what_was_emptied_is_passed_when_the_rest_is_asked_for_again() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, finding(2, 9, "dinainte"));
-    put_attendee(&store);
-    put(&store, finding(3, 9, "după"));
-    store.apply_result(&answer(&store, 5, true, Vec::new())).unwrap();
+    let store = with_attendee_between(folder.path());
     store.ask_again(0).unwrap();
     store.apply_page(&erasure(6)).unwrap();
     for expected in [1, 3] {

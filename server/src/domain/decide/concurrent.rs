@@ -91,10 +91,14 @@ impl Decider<'_> {
         let Err(violation) = self.check_rules(mutation, before, &mut after, source) else { return Ok(after) };
         let history = before.and_then(|current| self.history(mutation, current, slot, source.writer));
         let Some(history) = history.filter(|_| !source.is_strict) else { return Err(violation) };
+        let is_wrong_anywhere = || {
+            let position = mutation.kind.def().position(violation.field);
+            violation.rule == FIELD && position.is_some_and(|at| mutation.sets(at))
+        };
         // Both may be right where their authors stood: edits that cannot stand together are a conflict, no mistake.
         match merge::is_row_known_as_seen(mutation, &history) {
             true => self.check_by_itself(mutation, &history, source)?,
-            false if violation.rule == FIELD && sets(mutation, violation.field) => return Err(violation),
+            false if is_wrong_anywhere() => return Err(violation),
             false => {}
         }
         clashes.iter_mut().for_each(Clash::let_server_win);
@@ -189,10 +193,6 @@ impl Decider<'_> {
             self.replace(EntityKind::Conflict, trace);
         }
     }
-}
-
-fn sets(mutation: &Mutation, field: &str) -> bool {
-    mutation.kind.def().position(field).is_some_and(|at| mutation.patch.iter().any(|(patched, _)| *patched == at))
 }
 
 /// Returns the row as the sender shows it, with the winner's values wherever two edits met.

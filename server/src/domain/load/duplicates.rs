@@ -75,10 +75,7 @@ fn in_common(
 /// Whether a mutation may make a row alike to another one, or end that.
 fn is_compared(mutation: &Mutation) -> bool {
     let compared = rule::compared(mutation.kind);
-    let sets = |name: &&str| {
-        let position = mutation.kind.def().position(name);
-        mutation.patch.iter().any(|(at, _)| Some(*at) == position)
-    };
+    let sets = |name: &&str| mutation.kind.def().position(name).is_some_and(|at| mutation.sets(at));
     !compared.is_empty() && (mutation.op != Op::Patch || compared.iter().any(sets))
 }
 
